@@ -1,0 +1,112 @@
+"""The circuit of one QNN (section 2.1 and appendix A): the order of its gates and of its angles.
+
+Every backend reads the circuit from here. Qubit 0 is the most significant index of the statevector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+
+N_STRETCHES = 3  # stretches of entangling blocks; the two encoding blocks stand between them
+AXES = ("x", "y")  # an entangling block is a layer of RX, then one of RY, then the CZ ring
+
+
+class Gate(NamedTuple):
+    """One gate: ``kind`` is 'rx', 'ry' or 'cz'; a rotation takes its angle from the angles or from the features."""
+
+    kind: str
+    qubits: tuple[int, ...]
+    angle: int | None = None
+    feature: int | None = None
+
+
+class Angles(NamedTuple):
+    """A QNN's angles (radians) by their place in the circuit.
+
+    entangling: ``(..., 3, depth, 2, n_qubits)``: stretch, block, axis (RX then RY), qubit.
+    encoding: ``(..., 2, n_qubits, n_qubits / 2, 2)``: encoding block, qubit, feature, before and after the feature.
+    """
+
+    entangling: torch.Tensor
+    encoding: torch.Tensor
+
+
+def split_angles(flat: torch.Tensor, n_qubits: int) -> Angles:
+    """Cut the author's flat angles ``(..., 6 n d + 2 n^2)`` into their places.
+
+    The flat order is: entangling 1, encoding 1, entangling 2, encoding 2, entangling 3.
+
+    Raises:
+        ValueError: the number of angles fits no depth.
+    """
+    encoding_size = n_qubits**2
+    stretch_size, rest = divmod(flat.shape[-1] - 2 * encoding_size, N_STRETCHES)
+    depth, remainder = divmod(stretch_size, 2 * n_qubits)
+    if rest or remainder or depth < 1:
+        raise ValueError(
+            f"{flat.shape[-1]} angles fit no circuit of {n_qubits} qubits; 6 n d + 2 n^2 are needed for depth d >= 1"
+        )
+    sizes = [stretch_size, encoding_size, stretch_size, encoding_size, stretch_size]
+    stretch1, encoding1, stretch2, encoding2, stretch3 = flat.split(sizes, dim=-1)
+    lead = flat.shape[:-1]
+    entangling = torch.stack([stretch1, stretch2, stretch3], dim=-2)
+    encoding = torch.stack([encoding1, encoding2], dim=-2)
+    return Angles(
+        entangling.reshape(*lead, N_STRETCHES, depth, len(AXES), n_qubits),
+        encoding.reshape(*lead, 2, n_qubits, n_qubits // 2, 2),
+    )
+
+
+def encoding_axes(n_qubits: int) -> list[tuple[str, str]]:
+    """For each of a qubit's features: the axis of its two trainable rotations, and that of the feature's own.
+
+    Feature 0 is encoded as RY RX(x) RY, feature 1 as RX RY(x) RX, and so on in turn.
+    """
+    return [("y", "x") if feature % 2 == 0 else ("x", "y") for feature in range(n_qubits // 2)]
+
+
+def ring(n_qubits: int) -> list[tuple[int, int]]:
+    """The pairs of the CZ ring. With two qubits its two gates fall on the same pair and cancel."""
+    return [(qubit, (qubit + 1) % n_qubits) for qubit in range(n_qubits)]
+
+
+def gates(n_qubits: int, depth: int) -> Iterator[Gate]:
+    """All gates of one QNN in the order in which they act on |0...0>."""
+    n_angles = 6 * n_qubits * depth + 2 * n_qubits**2
+    places = split_angles(torch.arange(n_angles), n_qubits)
+    controlled = [Gate("cz", pair) for pair in ring(n_qubits)]
+    for stretch in range(N_STRETCHES):
+        for block in range(depth):
+            for layer, axis in enumerate(AXES):
+                for qubit in range(n_qubits):
+                    yield Gate(f"r{axis}", (qubit,), angle=int(places.entangling[stretch, block, layer, qubit]))
+            if (stretch, block) != (N_STRETCHES - 1, depth - 1):  # the very last block has no ring
+                yield from controlled
+        if stretch < N_STRETCHES - 1:
+            yield from _encoding_gates(places.encoding[stretch], stretch, n_qubits)
+            yield from controlled
+
+
+def _encoding_gates(angles: torch.Tensor, block: int, n_qubits: int) -> Iterator[Gate]:
+    per_qubit = n_qubits // 2
+    for qubit in range(n_qubits):
+        for j, (outer, inner) in enumerate(encoding_axes(n_qubits)):
+            feature = block * n_qubits * per_qubit + qubit * per_qubit + j
+            yield Gate(f"r{outer}", (qubit,), angle=int(angles[qubit, j, 0]))
+            yield Gate(f"r{inner}", (qubit,), feature=feature)
+            yield Gate(f"r{outer}", (qubit,), angle=int(angles[qubit, j, 1]))
+
+
+def readout(n_qubits: int, n_classes: int) -> list[tuple[str, int]]:
+    """The observable of each class: X on the first ceil(K/2) qubits, then Z on the first floor(K/2).
+
+    Raises:
+        ValueError: the qubits do not suffice.
+    """
+    n_x = (n_classes + 1) // 2
+    if n_x > n_qubits:
+        raise ValueError(f"{n_classes} classes need {n_x} qubits, there are {n_qubits}")
+    return [("x", qubit) for qubit in range(n_x)] + [("z", qubit) for qubit in range(n_classes - n_x)]

@@ -1,0 +1,160 @@
+"""Stretches of entangling blocks as matrices, with gradients by the adjoint method in the Pauli basis.
+
+A stretch does not depend on the data, so its unitary W is built once a step and shared by every image. Autograd would
+keep every intermediate of the build; here the gradient needs W and the cotangent G only, so memory does not grow with
+depth. With ``H = (W G^dagger - G W^dagger) / 2i``, the derivative by the angle of a gate exp(-i theta P / 2) is
+``tr(P H) / 2`` once H has passed the later gates, ``H <- U^dagger H U``. Twice differentiable: along a direction u of
+the angles the tangent of W is ``-i/2 A W``, A being gathered the other way through the same layers.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch.autograd.function import once_differentiable
+
+from qpatch import ansatz, pauli
+from qpatch.pauli import kron
+
+
+def stretch_unitaries(angles: torch.Tensor, final_ring: bool = True) -> torch.Tensor:
+    """Unitaries of stretches: angles ``(batch, depth, 2, n)`` in radians to ``(batch, 2^n, 2^n)`` complex.
+
+    ``final_ring=False`` leaves out the CZ ring of the last block. Twice differentiable.
+    """
+    dim = 2 ** angles.shape[-1]
+    identity = torch.eye(dim, dtype=angles.dtype.to_complex(), device=angles.device)
+    return _Stretch.apply(angles, identity, final_ring)
+
+
+def stretch_states(angles: torch.Tensor) -> torch.Tensor:
+    """Statevectors after a stretch (with its final ring) that begins in |0...0>: ``(batch, 2^n)`` complex."""
+    # One column costs next to nothing, so it is swept in double precision whatever the dtype of the rest.
+    ground = torch.zeros(2 ** angles.shape[-1], 1, dtype=torch.complex128, device=angles.device)
+    ground[0] = 1
+    return _Stretch.apply(angles, ground, True).squeeze(-1)
+
+
+@functools.cache
+def ring_signs(n_qubits: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Diagonal of the CZ ring: ``(2^n,)`` of +-1."""
+    bits = torch.arange(2**n_qubits)[:, None] >> torch.arange(n_qubits - 1, -1, -1) & 1
+    pairs = sum(bits[:, left] * bits[:, right] for left, right in ansatz.ring(n_qubits))
+    return (1 - 2 * (pairs % 2)).to(device=device, dtype=dtype)
+
+
+def rotation_gates(angles: torch.Tensor, axis: str) -> torch.Tensor:
+    """RX or RY, exp(-i angle P / 2): ``(...)`` radians to ``(..., 2, 2)`` complex."""
+    cos, sin = torch.cos(angles / 2), torch.sin(angles / 2)
+    if axis == "x":
+        entries = torch.complex(cos, torch.zeros_like(cos)), torch.complex(torch.zeros_like(sin), -sin)
+        entries = entries[0], entries[1], entries[1], entries[0]
+    else:
+        entries = [torch.complex(part, torch.zeros_like(part)) for part in (cos, -sin, sin, cos)]
+    return torch.stack(list(entries), dim=-1).reshape(*angles.shape, 2, 2)
+
+
+class _Stretch(torch.autograd.Function):
+    """W S for the fixed start S, ``(2^n, columns)``: the identity or |0...0>."""
+
+    @staticmethod
+    def forward(ctx, angles, start, final_ring):
+        product = _sweep_states(angles, start, final_ring).to(angles.dtype.to_complex())
+        ctx.save_for_backward(angles, product)
+        ctx.final_ring = final_ring
+        return product
+
+    @staticmethod
+    def backward(ctx, cotangent):
+        angles, product = ctx.saved_tensors
+        return _StretchGradient.apply(angles, product, cotangent, ctx.final_ring), None, None
+
+
+class _StretchGradient(torch.autograd.Function):
+    """The gradient by the angles, as a function of the angles and of the cotangent of W S."""
+
+    @staticmethod
+    def forward(ctx, angles, product, cotangent, final_ring):
+        ctx.save_for_backward(angles, product, cotangent)
+        ctx.final_ring = final_ring
+        return _sweep_down(angles, _generator(product, cotangent, angles.shape[-1]), final_ring)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, direction):
+        angles, product, cotangent = ctx.saved_tensors
+        n_qubits = angles.shape[-1]
+        accumulated = pauli.from_strings(_sweep_up(angles, direction, ctx.final_ring), n_qubits)
+        tangent = -0.5j * (accumulated @ product)
+        hermitian = _generator(product, cotangent, n_qubits)
+        hermitian_dot = _generator(tangent, cotangent, n_qubits)
+        by_angles = _sweep_down_tangent(angles, direction, hermitian, hermitian_dot, ctx.final_ring)
+        return by_angles, None, tangent, None
+
+
+def _generator(product: torch.Tensor, cotangent: torch.Tensor, n_qubits: int) -> torch.Tensor:
+    """Pauli coefficients of H = (W G^dagger - G W^dagger) / 2i: the imaginary part of those of W G^dagger."""
+    return pauli.to_strings(product @ cotangent.mH, n_qubits).imag.contiguous()
+
+
+def _sweep_states(angles, start, final_ring):
+    """Apply the blocks to every column of ``start``, each block as two Kronecker products of half the qubits."""
+    batch, depth, _, n_qubits = angles.shape
+    # The few gates are built in double precision: their rounding, not the products', would dominate the error.
+    exact = angles.double()
+    gates = rotation_gates(exact[:, :, 1], "y") @ rotation_gates(exact[:, :, 0], "x")  # (batch, depth, n, 2, 2)
+    left = functools.reduce(kron, gates[:, :, : n_qubits // 2].unbind(2)).to(start.dtype)
+    right = functools.reduce(kron, gates[:, :, n_qubits // 2 :].unbind(2)).to(start.dtype)
+    half, columns = left.shape[-1], start.shape[-1]
+    signs = ring_signs(n_qubits, start.real.dtype, angles.device).reshape(half, half, 1)
+    state = start.expand(batch, -1, -1)
+    for block in range(depth):
+        state = left[:, block] @ state.reshape(batch, half, half * columns)
+        state = right[:, block, None] @ state.reshape(batch, half, half, columns)
+        if final_ring or block < depth - 1:
+            state = state * signs
+    return state.reshape(batch, half * half, columns)
+
+
+def _rotations(angles):
+    """Both layers of every block as one 4 x 4 matrix a qubit on Pauli coefficients: ``(batch, depth, n, 4, 4)``."""
+    return pauli.rotation(angles[:, :, 0], "x") @ pauli.rotation(angles[:, :, 1], "y")
+
+
+def _sweep_down(angles, coefficients, final_ring):
+    """Pass H back through the blocks and read the gradient of every angle: ``(batch, depth, 2, n)``."""
+    depth, n_qubits = angles.shape[1], angles.shape[3]
+    permutation, signs = pauli.ring_permutation(n_qubits, angles.device)
+    x_strings, y_strings = pauli.single_strings(n_qubits, "x"), pauli.single_strings(n_qubits, "y")
+    rotations = _rotations(angles)
+    gradient = []
+    for block in reversed(range(depth)):
+        if final_ring or block < depth - 1:
+            coefficients = coefficients[:, permutation] * signs
+        by_y = coefficients[:, y_strings]
+        coefficients = pauli.apply_to_qubits(coefficients, list(rotations[:, block].unbind(1)))
+        gradient.append(torch.stack([coefficients[:, x_strings], by_y], dim=1))
+    return torch.stack(gradient[::-1], dim=1) / 2
+
+
+def _sweep_up(angles, direction, final_ring):
+    """Transpose of `_sweep_down`: A with tangent(W) = -i/2 A W, as coefficients of sum_s a_s P_s, ``(batch, 4^n)``."""
+    depth, n_qubits = angles.shape[1], angles.shape[3]
+    permutation, signs = pauli.ring_permutation(n_qubits, angles.device)
+    x_strings, y_strings = pauli.single_strings(n_qubits, "x"), pauli.single_strings(n_qubits, "y")
+    rotations = _rotations(angles).mT
+    accumulated = angles.new_zeros(angles.shape[0], 4**n_qubits)
+    for block in range(depth):
+        accumulated[:, x_strings] += direction[:, block, 0]
+        accumulated = pauli.apply_to_qubits(accumulated, list(rotations[:, block].unbind(1)))
+        accumulated[:, y_strings] += direction[:, block, 1]
+        if final_ring or block < depth - 1:
+            accumulated = accumulated[:, permutation] * signs
+    return accumulated
+
+
+def _sweep_down_tangent(angles, direction, coefficients, coefficients_dot, final_ring):
+    """Derivative of `_sweep_down` along (direction, coefficients_dot): ``(batch, depth, 2, n)``."""
+    rotate = functools.partial(_sweep_down, final_ring=final_ring)
+    return torch.func.jvp(rotate, (angles, coefficients), (direction, coefficients_dot))[1]

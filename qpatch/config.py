@@ -1,0 +1,235 @@
+"""The configuration of one run: every choice of the protocol, checked, with the paper's values as defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+
+# Initial learning rates of the author's published runs, by depth.
+PAPER_LEARNING_RATES = {50: 1e-2, 100: 5e-3, 150: 2.5e-3, 200: 1e-3}
+PAPER_STRIDES = (6, 3, 2)
+PAPER_DEPTHS = tuple(PAPER_LEARNING_RATES)
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; the message names the field, the value seen and what would be right."""
+
+
+def default_learning_rate(depth: int) -> float:
+    """Initial learning rate of a depth: the paper's where it has one.
+
+    Between the paper's depths the rate is interpolated geometrically; below 50 it stays at 1e-2 and
+    above 200 at 1e-3.
+    """
+    depths = sorted(PAPER_LEARNING_RATES)
+    if depth <= depths[0]:
+        return PAPER_LEARNING_RATES[depths[0]]
+    for low, high in zip(depths, depths[1:], strict=False):
+        if depth <= high:
+            fraction = (depth - low) / (high - low)
+            rate_low, rate_high = PAPER_LEARNING_RATES[low], PAPER_LEARNING_RATES[high]
+            return rate_high if depth == high else rate_low * (rate_high / rate_low) ** fraction
+    return PAPER_LEARNING_RATES[depths[-1]]
+
+
+def valid_strides(image_size: int, patch_size: int) -> tuple[int, ...]:
+    """Strides that cut at least two patches a side and leave no pixel over."""
+    room = image_size - patch_size
+    return tuple(stride for stride in range(1, room + 1) if room % stride == 0)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run. ``RunConfig(stride=3, depth=100)`` is a complete run of the paper (section 3.1).
+
+    Attributes:
+        stride: pixels between neighbouring patches on the pooled image; the paper's 6, 3, 2 give 4, 9, 16 patches.
+        depth: entangling blocks in each of the three stretches of a QNN.
+        seed: of the initial angles (PyTorch) and of the mini-batches (NumPy).
+        dataset: name of a folder of IDX files (see `qpatch.data.data_folder`).
+        n_qubits: qubits of a QNN, even; patches have n_qubits x n_qubits pixels.
+        n_classes: the labels 0 .. n_classes - 1 are kept; at most 2 n_qubits.
+        image_size: side of the image after 2 x 2 average pooling, in pixels.
+        scale: factor between the mean of the QNNs' expectation values and the logits.
+        epochs: passes over the training images.
+        batch_size: images of a mini-batch; divides n_train.
+        n_train, n_test: images used, the first ones of the files that carry a kept label.
+        learning_rate: initial rate of Adam; None takes `default_learning_rate` of the depth.
+        weight_decay: of Adam (an L2 term in the gradient).
+        cosine_period: T_max of the cosine annealing, in epochs; the rate swings with twice this period.
+
+    Raises:
+        ConfigError: a value of the wrong type or out of range.
+    """
+
+    stride: int = 6
+    depth: int = 50
+    seed: int = 1001
+    dataset: str = "mnist"
+    n_qubits: int = 8
+    n_classes: int = 10
+    image_size: int = 14
+    scale: float = 100.0
+    epochs: int = 50
+    batch_size: int = 1000
+    n_train: int = 60_000
+    n_test: int = 10_000
+    learning_rate: float | None = None
+    weight_decay: float = 5e-5
+    cosine_period: int = 5
+
+    def __post_init__(self):
+        self._check_types()
+        self._check_circuit()
+        self._check_training()
+        if self.learning_rate is None:
+            object.__setattr__(self, "learning_rate", default_learning_rate(self.depth))
+        elif self.learning_rate <= 0:
+            raise ConfigError(f"learning_rate is {self.learning_rate}; it must be positive, the paper's is 0.01 to 0.001")
+
+    # -- derived facts, each in its only home ---------------------------------------------------------------
+
+    @property
+    def patch_size(self) -> int:
+        """Side of a patch in pixels: as many as qubits, since each qubit encodes n_qubits / 2 features twice."""
+        return self.n_qubits
+
+    @property
+    def patches_per_side(self) -> int:
+        return (self.image_size - self.patch_size) // self.stride + 1
+
+    @property
+    def n_patches(self) -> int:
+        """Number of patches, which is the number of QNNs."""
+        return self.patches_per_side**2
+
+    @property
+    def n_angles_per_qnn(self) -> int:
+        """Angles of one QNN, 6 n d + 2 n^2 for n qubits and depth d (48 d + 128 for the paper's eight)."""
+        return 6 * self.n_qubits * self.depth + 2 * self.n_qubits**2
+
+    @property
+    def n_angles(self) -> int:
+        """Angles of all QNNs together: the 'number of parameters' of the paper's tables."""
+        return self.n_patches * self.n_angles_per_qnn
+
+    @property
+    def n_batches(self) -> int:
+        """Mini-batches, and so optimiser steps, of an epoch."""
+        return self.n_train // self.batch_size
+
+    @property
+    def run_id(self) -> str:
+        """Name of the run's results, such as ``mnist-s6-d050-seed1001``.
+
+        A run that departs from the paper's protocol elsewhere carries its qubit number if that is not 8,
+        and a digest of the departing fields.
+        """
+        qubits = f"q{self.n_qubits}-" if self.n_qubits != 8 else ""
+        name = f"{self.dataset}-{qubits}s{self.stride}-d{self.depth:03d}-seed{self.seed}"
+        paper = RunConfig.paper_protocol(self.depth)
+        named = {"stride", "depth", "seed", "dataset", "n_qubits"}
+        departures = {
+            key: value for key, value in self.to_dict().items() if key not in named and value != paper[key]
+        }
+        if not departures:
+            return name
+        digest = hashlib.sha256(json.dumps(departures, sort_keys=True).encode()).hexdigest()[:8]
+        return f"{name}-{digest}"
+
+    @property
+    def is_paper_run(self) -> bool:
+        """Whether this is one of the paper's twelve configurations, on its protocol and seed."""
+        return (
+            self.stride in PAPER_STRIDES
+            and self.depth in PAPER_DEPTHS
+            and self == RunConfig(stride=self.stride, depth=self.depth)
+        )
+
+    @staticmethod
+    def paper_protocol(depth: int) -> dict:
+        """The fields' default values at a depth, as a dictionary."""
+        values = {field.name: field.default for field in dataclasses.fields(RunConfig)}
+        return values | {"depth": depth, "learning_rate": default_learning_rate(depth)}
+
+    # -- conversion ------------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> RunConfig:
+        """The configuration with these values; an unknown name is an error."""
+        unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
+        if unknown:
+            known = ", ".join(field.name for field in dataclasses.fields(cls))
+            raise ConfigError(f"unknown configuration field {unknown[0]!r}; the fields are {known}")
+        return cls(**values)
+
+    def replace(self, **changes) -> RunConfig:
+        """A copy with some fields changed; the learning rate follows the depth unless it had been set by hand."""
+        values = self.to_dict()
+        if self.learning_rate == default_learning_rate(self.depth):
+            values["learning_rate"] = None
+        return RunConfig.from_dict(values | changes)
+
+    # -- checks ----------------------------------------------------------------------------------------------
+
+    def _check_types(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type == "str":
+                valid = isinstance(value, str) and re.fullmatch(r"[a-z0-9_]+", value)
+                wanted = "a name of lower-case letters, digits and underscores"
+            elif field.type == "int":
+                valid = isinstance(value, int) and not isinstance(value, bool)
+                wanted = "a whole number"
+            else:
+                valid = isinstance(value, (int, float)) and not isinstance(value, bool)
+                valid = valid and abs(value) < float("inf") or (value is None and "None" in field.type)
+                wanted = "a finite number"
+            if not valid:
+                raise ConfigError(f"{field.name} is {value!r}; it must be {wanted}")
+
+    def _check_circuit(self):
+        if self.n_qubits < 2 or self.n_qubits % 2:
+            raise ConfigError(f"n_qubits is {self.n_qubits}; it must be even and at least 2, the paper's is 8")
+        if self.depth < 1:
+            raise ConfigError(f"depth is {self.depth}; it must be at least 1, the paper's are 50, 100, 150 and 200")
+        strides = valid_strides(self.image_size, self.patch_size)
+        if self.stride not in strides:
+            if not strides:
+                raise ConfigError(
+                    f"image_size {self.image_size} leaves no room for two patches of {self.patch_size} pixels a side;"
+                    f" use larger images or fewer qubits"
+                )
+            *most, last = map(str, strides)
+            allowed = f"{', '.join(most)} or {last}" if most else last
+            raise ConfigError(
+                f"stride {self.stride} does not tile {self.image_size} pixels with {self.patch_size}-pixel patches;"
+                f" use {allowed}"
+            )
+        if not 2 <= self.n_classes <= 2 * self.n_qubits:
+            raise ConfigError(
+                f"n_classes is {self.n_classes}; {self.n_qubits} qubits read out 2 to {2 * self.n_qubits} classes"
+                f" (an X and a Z expectation value a qubit)"
+            )
+
+    def _check_training(self):
+        for name in ("epochs", "batch_size", "n_train", "n_test", "cosine_period"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.n_train % self.batch_size or self.n_train < 2 * self.batch_size:
+            raise ConfigError(
+                f"batch_size {self.batch_size} does not cut n_train {self.n_train} into two or more equal batches;"
+                f" use a smaller divisor of {self.n_train}"
+            )
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"seed is {self.seed}; it must lie between 0 and 4294967295")
+        if self.scale <= 0:
+            raise ConfigError(f"scale is {self.scale}; it must be positive, the paper's is 100")
+        if self.weight_decay < 0:
+            raise ConfigError(f"weight_decay is {self.weight_decay}; it must not be negative, the paper's is 5e-5")

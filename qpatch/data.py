@@ -1,0 +1,156 @@
+"""Digits as the study uses them: IDX files, pooled and scaled pixels, stratified mini-batches (section 3.1)."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.model_selection import StratifiedKFold
+
+from qpatch.config import RunConfig
+
+PROJECT = Path(__file__).resolve().parents[1]
+FILES = {
+    "train_images": "train-images-idx3-ubyte",
+    "train_labels": "train-labels-idx1-ubyte",
+    "test_images": "t10k-images-idx3-ubyte",
+    "test_labels": "t10k-labels-idx1-ubyte",
+}
+# SHA-256 of the uncompressed canonical MNIST files.
+MNIST_SHA256 = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+POOLING = 2  # side of the average-pooling window, in pixels
+
+
+class DataError(ValueError):
+    """Data files that cannot be used; the message names the file, what is wrong and the remedy."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images ``(n, size, size)`` float32, pooled and in radians, and their labels ``(n,)`` int64."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    def __len__(self):
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    train: Split
+    test: Split
+
+
+def data_folder(dataset: str) -> Path:
+    """Folder of a data set's four IDX files: ``$QPATCH_DATA/<dataset>`` where that variable is set, else ``data/``."""
+    return Path(os.environ.get("QPATCH_DATA") or PROJECT / "data") / dataset
+
+
+def load_dataset(config: RunConfig, folder: Path | str | None = None) -> Dataset:
+    """The images that a run uses: the first ``n_train`` and ``n_test`` whose label is below ``n_classes``.
+
+    Pixels are scaled by 2 pi / (255 n_qubits), so that angles lie in [0, pi/4] for eight qubits, then averaged over
+    2 x 2 windows.
+
+    Args:
+        config: names the data set and its size.
+        folder: of the IDX files (plain or gzip-compressed) instead of `data_folder`.
+
+    Raises:
+        DataError: a file is missing, damaged, or (for the data set ``mnist``) not the canonical one; images of a size
+            other than twice ``image_size``; too few images.
+    """
+    folder = Path(folder) if folder is not None else data_folder(config.dataset)
+    raw = {name: read_raw(folder, name, config.dataset) for name in FILES}
+    return Dataset(
+        train=_prepare_split(raw["train_images"], raw["train_labels"], config.n_train, config, folder),
+        test=_prepare_split(raw["test_images"], raw["test_labels"], config.n_test, config, folder),
+    )
+
+
+def read_raw(folder: Path, name: str, dataset: str = "mnist") -> np.ndarray:
+    """One of `FILES` as bytes, ``(n, 28, 28)`` or ``(n,)`` uint8; the canonical contents are asserted for ``mnist``."""
+    expected = MNIST_SHA256[FILES[name]] if dataset == "mnist" else None
+    return read_idx(folder / FILES[name], expected)
+
+
+def read_idx(path: Path, sha256: str | None = None) -> np.ndarray:
+    """Array of bytes in an IDX file, or in the same file with ``.gz`` appended to its name.
+
+    Raises:
+        DataError: as `load_dataset`.
+    """
+    packed = path.with_name(path.name + ".gz")
+    found = next((candidate for candidate in (path, packed) if candidate.is_file()), None)
+    if found is None:
+        raise DataError(f"{path} (or {packed.name}) is missing; {_remedy(sha256)}")
+    try:
+        contents = found.read_bytes()
+        if found == packed:
+            contents = gzip.decompress(contents)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{found} cannot be read ({error}); {_remedy(sha256)}") from error
+    digest = hashlib.sha256(contents).hexdigest()
+    if sha256 is not None and digest != sha256:
+        raise DataError(
+            f"{found} is not the canonical file: its contents have SHA-256 {digest}, expected {sha256};"
+            f" {_remedy(sha256)}"
+        )
+    return _parse_idx(contents, found)
+
+
+def _remedy(sha256: str | None) -> str:
+    if sha256 is None:
+        return "put the data set's four IDX files there, or point QPATCH_DATA at the folder that holds its folder"
+    return "get it back with 'git checkout -- data/mnist'"
+
+
+def _parse_idx(contents: bytes, path: Path) -> np.ndarray:
+    if len(contents) < 4 or contents[:3] != b"\0\0\x08":
+        raise DataError(f"{path} is not an IDX file of unsigned bytes; its first bytes are {contents[:4].hex()}")
+    rank = contents[3]
+    shape = tuple(np.frombuffer(contents, ">u4", rank, offset=4).tolist()) if len(contents) >= 4 + 4 * rank else ()
+    if len(contents) != 4 + 4 * rank + int(np.prod(shape)) or not shape:
+        raise DataError(f"{path} is truncated or too long: {len(contents)} bytes for an array of shape {shape}")
+    return np.frombuffer(contents, np.uint8, offset=4 + 4 * rank).reshape(shape)
+
+
+def _prepare_split(images, labels, count, config: RunConfig, folder: Path) -> Split:
+    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+        raise DataError(f"{folder}: images of shape {images.shape} do not go with labels of shape {labels.shape}")
+    if images.shape[1:] != (POOLING * config.image_size,) * 2:
+        raise DataError(
+            f"{folder}: images have {images.shape[1]} x {images.shape[2]} pixels; image_size {config.image_size} needs"
+            f" {POOLING * config.image_size} pixels a side before pooling"
+        )
+    kept = np.flatnonzero(labels < config.n_classes)[:count]
+    if len(kept) < count:
+        raise DataError(f"{folder}: {len(kept)} images carry a label below {config.n_classes}; {count} were asked for")
+    pixels = torch.from_numpy(images[kept].astype(np.float32)) * (2 * torch.pi / (255 * config.n_qubits))
+    pooled = torch.nn.functional.avg_pool2d(pixels.unsqueeze(1), POOLING).squeeze(1)
+    return Split(pooled, torch.from_numpy(labels[kept].astype(np.int64)))
+
+
+def epoch_seeds(config: RunConfig) -> np.ndarray:
+    """Random state of each epoch's shuffling, from NumPy's generator seeded with ``config.seed``: ``(epochs,)``."""
+    return np.random.RandomState(config.seed).randint(0, 1 << 32, size=config.epochs, dtype=np.int64)
+
+
+def stratified_batches(labels: torch.Tensor, n_batches: int, random_state: int) -> Iterator[torch.Tensor]:
+    """Indices of equal batches with the classes in proportion: the test folds of scikit-learn's StratifiedKFold."""
+    folds = StratifiedKFold(n_splits=n_batches, shuffle=True, random_state=int(random_state))
+    for _, indices in folds.split(np.zeros(len(labels)), labels.cpu().numpy()):
+        yield torch.from_numpy(indices)

@@ -1,0 +1,118 @@
+"""Statevectors and expectation values of many QNNs on many images (appendix A), exactly and fast.
+
+None of the three stretches of entangling blocks depends on the data, so for one QNN
+
+    psi(x) = W3 . E2(x) . W2 . E1(x) . W1 |0>.
+
+`prepare` builds what the images share, once a step: the statevector W1 |0>, the unitaries W2 and W3 (the CZ rings
+included), and the data-independent part of the encoding. `expectations` then costs two matrix products of
+2^n x 2^n an image, whatever the depth. Axes: P QNNs, B images. Real dtypes decide: float32 computes in complex64,
+float64 in complex128.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import torch
+
+from qpatch import ansatz, blocks
+from qpatch.pauli import kron
+
+
+class Prepared(NamedTuple):
+    """What all images share, for P QNNs of n qubits.
+
+    start: ``(P, 2^n)`` complex, W1 |0>.
+    middle, final: ``(P, 2^n, 2^n)`` complex, W2 and W3, each after the CZ ring of the encoding block before it.
+    encoding: ``(P, 2, n, 2^(n/2), 8)`` real: of each encoding block and qubit, the coefficient of every monomial
+        of the features' half-angle cosines and sines in the qubit's 2 x 2 matrix (real and imaginary parts).
+    """
+
+    start: torch.Tensor
+    middle: torch.Tensor
+    final: torch.Tensor
+    encoding: torch.Tensor
+
+
+def prepare(angles: torch.Tensor, n_qubits: int) -> Prepared:
+    """Build the shared part from the angles ``(P, 6 n d + 2 n^2)``, radians. Twice differentiable."""
+    entangling, encoding = ansatz.split_angles(angles, n_qubits)
+    ring = blocks.ring_signs(n_qubits, angles.dtype, angles.device)
+    return Prepared(
+        start=blocks.stretch_states(entangling[:, 0]),
+        middle=blocks.stretch_unitaries(entangling[:, 1]) * ring,
+        final=blocks.stretch_unitaries(entangling[:, 2], final_ring=False) * ring,
+        encoding=encoding_coefficients(encoding),
+    )
+
+
+def encoding_coefficients(encoding: torch.Tensor) -> torch.Tensor:
+    """Coefficients of the encoding matrices: angles ``(P, 2, n, n/2, 2)`` to ``(P, 2, n, 2^(n/2), 8)`` real.
+
+    A feature enters as ``R(x) = cos(x/2) - i sin(x/2) P``, so a qubit's product of rotations is linear in each
+    feature's cosine and sine, with matrices that the images share. Monomial m takes the sine of feature j where
+    bit j of m, the first feature's the most significant, is set. Built in double precision, then rounded once.
+    """
+    dtype, n_qubits = encoding.dtype, encoding.shape[2]
+    encoding = encoding.double()
+    matrices = torch.eye(2, dtype=encoding.dtype.to_complex(), device=encoding.device)
+    matrices = matrices.expand(*encoding.shape[:3], 1, 2, 2)  # (P, 2, n, monomials, 2, 2)
+    for j, (outer, inner) in enumerate(ansatz.encoding_axes(n_qubits)):
+        before, after = (blocks.rotation_gates(encoding[..., j, side], outer).unsqueeze(-3) for side in (0, 1))
+        half_turn = blocks.rotation_gates(torch.full_like(encoding[0, 0, 0, 0, 0], torch.pi), inner)  # -i P
+        cosine = after @ before @ matrices
+        sine = after @ half_turn @ before @ matrices
+        matrices = torch.stack([cosine, sine], dim=-3).flatten(-4, -3)
+    return torch.view_as_real(matrices).flatten(-3).to(dtype)
+
+
+def encoding_gates(coefficients: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    """The 2 x 2 matrix of every image, QNN, encoding block and qubit: ``(P, 2, n, B, 2, 2)`` complex.
+
+    Args:
+        coefficients: of `encoding_coefficients`.
+        features: ``(B, P, n^2)``, radians; the first half belongs to the first encoding block.
+    """
+    n_patches, _, n_qubits = coefficients.shape[:3]
+    half_angles = features.reshape(-1, n_patches, 2, n_qubits, n_qubits // 2).permute(1, 2, 3, 0, 4) / 2
+    circle = torch.stack([torch.cos(half_angles), torch.sin(half_angles)], dim=-1)  # (P, 2, n, B, n/2, 2)
+    monomials = circle[..., 0, :]
+    for j in range(1, n_qubits // 2):
+        monomials = (monomials.unsqueeze(-1) * circle[..., j, None, :]).flatten(-2)
+    gates = monomials @ coefficients  # (P, 2, n, B, 8)
+    return torch.view_as_complex(gates.reshape(*gates.shape[:-1], 4, 2)).unflatten(-1, (2, 2))
+
+
+def apply_gates(gates: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+    """Apply one 2 x 2 matrix a qubit to every image's statevector: ``(P, n, B, 2, 2)`` on ``(P, B or 1, 2^n)``."""
+    n_qubits = gates.shape[1]
+    left = functools.reduce(kron, gates[:, : n_qubits // 2].unbind(1))  # (P, B, 2^(n/2), 2^(n/2))
+    right = functools.reduce(kron, gates[:, n_qubits // 2 :].unbind(1))
+    half = left.shape[-1]
+    grid = states.reshape(*states.shape[:2], half, half)
+    return (left @ grid @ right.mT).flatten(-2)
+
+
+def statevectors(prepared: Prepared, features: torch.Tensor) -> torch.Tensor:
+    """Final statevectors ``(P, B, 2^n)`` complex of features ``(B, P, n^2)`` in radians."""
+    gates = encoding_gates(prepared.encoding, features)
+    states = apply_gates(gates[:, 0], prepared.start.unsqueeze(1))
+    states = apply_gates(gates[:, 1], states @ prepared.middle.mT)
+    return states @ prepared.final.mT
+
+
+def expectations(prepared: Prepared, features: torch.Tensor, n_classes: int) -> torch.Tensor:
+    """Expectation values of the classes' observables (`ansatz.readout`): ``(P, B, n_classes)`` real."""
+    n_qubits = prepared.encoding.shape[2]
+    states = statevectors(prepared, features)
+    grid = states.reshape(*states.shape[:2], *[2] * n_qubits)
+    values = []
+    for axis, qubit in ansatz.readout(n_qubits, n_classes):
+        zero, one = grid.select(2 + qubit, 0).flatten(2), grid.select(2 + qubit, 1).flatten(2)
+        if axis == "x":
+            values.append(2 * (zero.real * one.real + zero.imag * one.imag).sum(-1))
+        else:
+            values.append((zero.real**2 + zero.imag**2 - one.real**2 - one.imag**2).sum(-1))
+    return torch.stack(values, dim=-1)
