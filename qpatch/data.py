@@ -15,8 +15,8 @@ import torch
 from sklearn.model_selection import StratifiedKFold
 
 from qpatch.config import RunConfig
+from qpatch.storage import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[1]
 FILES = {
     "train_images": "train-images-idx3-ubyte",
     "train_labels": "train-labels-idx1-ubyte",
@@ -46,6 +46,10 @@ class Split:
 
     def __len__(self):
         return len(self.labels)
+
+    def to(self, like: torch.Tensor) -> Split:
+        """The same images in the dtype and on the device of another tensor."""
+        return Split(self.images.to(like), self.labels.to(like.device))
 
 
 @dataclass(frozen=True)

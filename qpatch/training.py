@@ -47,10 +47,8 @@ class Trainer:
 
     def __init__(self, model: PatchQNN, data: Dataset):
         config = model.config
-        device = model.angles.device
         self.model = model
-        self.train_split = Split(data.train.images.to(model.bias), data.train.labels.to(device))
-        self.test_split = Split(data.test.images.to(model.bias), data.test.labels.to(device))
+        self.train_split, self.test_split = data.train.to(model.bias), data.test.to(model.bias)
         self.optimizer = torch.optim.Adam(
             model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )

@@ -1,0 +1,253 @@
+"""What runs leave behind: one folder a run, small files, atomic writes, records that tell whether they are current.
+
+A run has three stages, each with a record ``<stage>.json``. A record names the stage's parameters, the SHA-256 of the
+files it read and wrote, the version of the code, the class of machine and the wall time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save
+
+from qpatch.config import ConfigError, RunConfig
+from qpatch.storage import PROJECT, code_version, sha256, write_atomically
+
+SCHEMA = 1
+STAGES = ("train", "hessian", "landscape")
+OUTPUTS = {
+    "train": ("history.csv", "iterations.csv", "best.safetensors", "trajectory.safetensors"),
+    "hessian": ("eigenvalue.csv",),
+    "landscape": ("landscape.csv", "trajectory.csv"),
+}
+INPUTS = {
+    "train": (),
+    "hessian": ("best.safetensors",),
+    "landscape": ("best.safetensors", "trajectory.safetensors"),
+}
+LOCAL_FILES = ("trajectory.safetensors",)  # too large to publish; a published run does without
+
+
+class ResultError(RuntimeError):
+    """Results that are missing, damaged, in use or cannot be written; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """Losses ``(rows, columns)`` on the principal plane, and the trajectory ``(epochs + 1, 2)`` projected on it.
+
+    Coordinates are in parameter units, relative to the best epoch's projection; ``best`` is its row in the trajectory.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    loss: np.ndarray
+    trajectory: np.ndarray
+    ratios: np.ndarray
+    best: int
+
+
+def results_folder() -> Path:
+    """Where all runs are: ``$QPATCH_RESULTS`` where that variable is set, else ``data/results``."""
+    return Path(os.environ.get("QPATCH_RESULTS") or PROJECT / "data" / "results")
+
+
+class RunFolder:
+    """The results of one run; reading never changes anything."""
+
+    def __init__(self, config: RunConfig, root: Path | None = None):
+        self.config = config
+        self.run_id = config.run_id
+        self.path = (root or results_folder()) / config.run_id
+
+    # -- reading ----------------------------------------------------------------------------------------------
+
+    def record(self, stage: str) -> dict | None:
+        """A finished stage's record; None where there is none or it is half-written."""
+        try:
+            record = json.loads((self.path / f"{stage}.json").read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+        return record if isinstance(record, dict) else None
+
+    def history(self) -> pd.DataFrame:
+        """One row an epoch, -1 being the initial point: the fields of `training.Epoch`."""
+        return pd.read_csv(self._existing("history.csv"))
+
+    def iterations(self) -> pd.DataFrame:
+        """One row an optimiser step: the fields of `training.Iteration`."""
+        return pd.read_csv(self._existing("iterations.csv"))
+
+    def eigenvalue_estimates(self) -> np.ndarray:
+        """The power iteration's estimates of the largest Hessian eigenvalue, in order."""
+        return pd.read_csv(self._existing("eigenvalue.csv"))["estimate"].to_numpy()
+
+    def best_parameters(self) -> dict[str, torch.Tensor]:
+        """``angles`` and ``bias`` at the epoch of least training loss."""
+        return load_file(self._existing("best.safetensors"))
+
+    def trajectory(self) -> np.ndarray:
+        """All angles at the start and after each epoch: ``(epochs + 1, n_angles)`` float32."""
+        return load_file(self._existing("trajectory.safetensors"))["angles"].numpy()
+
+    def landscape(self) -> Landscape:
+        grid = pd.read_csv(self._existing("landscape.csv")).pivot(index="y", columns="x", values="loss")
+        path = pd.read_csv(self._existing("trajectory.csv"))
+        record = self.record("landscape")
+        if record is None:
+            raise ResultError(f"{self.path / 'landscape.json'} is missing; {self._remedy()}")
+        return Landscape(
+            x=grid.columns.to_numpy(),
+            y=grid.index.to_numpy(),
+            loss=grid.to_numpy(),
+            trajectory=path[["x", "y"]].to_numpy(),
+            ratios=np.array(record["ratios"]),
+            best=record["best_epoch"] + 1,
+        )
+
+    def state(self, stage: str, parameters: dict | None = None) -> str:
+        """'done', 'missing', or 'stale': other parameters, another schema, or older than what it was made from."""
+        record = self.record(stage)
+        if record is None:
+            return "missing"
+        try:
+            current = record["schema"] == SCHEMA and record["config"] == self.config.to_dict()
+            current = current and (parameters is None or record["parameters"] == parameters)
+            upstream = (self.record("train") or {}).get("outputs", {})
+            current = current and all(record["inputs"][name] == upstream.get(name) for name in INPUTS[stage])
+            current = current and all((self.path / name).exists() or name in LOCAL_FILES for name in OUTPUTS[stage])
+        except (KeyError, TypeError):
+            current = False
+        return "done" if current else "stale"
+
+    def problems(self) -> list[str]:
+        """What `qpatch check` finds wrong: unreadable records, missing or altered files, values that make no sense."""
+        found = []
+        for stage in STAGES:
+            if not (self.path / f"{stage}.json").exists():
+                continue
+            state = self.state(stage)
+            if state != "done":
+                found.append(f"{self.run_id}: the {stage} stage is {state}; {self._remedy()}")
+                continue
+            for name, digest in self.record(stage)["outputs"].items():
+                file = self.path / name
+                if file.exists() and sha256(file) != digest:
+                    found.append(f"{self.run_id}: {name} was altered after it was written; {self._remedy()}")
+        return found or self._value_problems()
+
+    def _value_problems(self) -> list[str]:
+        found = []
+        if self.record("train"):
+            history = self.history()
+            if list(history["epoch"]) != list(range(-1, self.config.epochs)):
+                found.append(f"{self.run_id}: history.csv does not hold the epochs -1 to {self.config.epochs - 1}")
+            elif not np.isfinite(history.to_numpy()).all():
+                found.append(f"{self.run_id}: history.csv holds a value that is not finite")
+            elif self.record("train")["best_epoch"] != history["epoch"][history["train_loss"].idxmin()]:
+                found.append(f"{self.run_id}: best_epoch is not the epoch of least training loss")
+        if self.record("landscape") and not np.isfinite(self.landscape().loss).all():
+            found.append(f"{self.run_id}: landscape.csv holds a value that is not finite")
+        if self.record("hessian") and not np.isfinite(self.eigenvalue_estimates()).all():
+            found.append(f"{self.run_id}: eigenvalue.csv holds a value that is not finite")
+        return found
+
+    def _existing(self, name: str) -> Path:
+        file = self.path / name
+        if not file.exists():
+            raise ResultError(f"{file} is missing; {self._remedy()}")
+        return file
+
+    def _remedy(self) -> str:
+        return f"run 'qpatch run --stride {self.config.stride} --depth {self.config.depth} ...' or the sweep again"
+
+    # -- writing ----------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process; the lock dies with the process.
+
+        Raises:
+            ResultError: another process holds it, or the folder cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with filelock.FileLock(self.path / ".lock", timeout=0):
+                yield
+        except filelock.Timeout as error:
+            raise ResultError(f"{self.run_id} is being computed by another process; wait for it or stop it") from error
+        except OSError as error:
+            raise ResultError(
+                f"cannot write to {self.path} ({error.strerror}); set QPATCH_RESULTS to a folder that you can write to"
+            ) from error
+
+    def write_csv(self, name: str, frame: pd.DataFrame) -> None:
+        write_atomically(self.path / name, frame.to_csv(index=False).encode())
+
+    def write_tensors(self, name: str, tensors: dict[str, torch.Tensor]) -> None:
+        plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+        write_atomically(self.path / name, save(plain))
+
+    def write_record(self, stage: str, parameters: dict, seconds: float, machine: dict, **values) -> None:
+        """Close a stage: its files must have been written."""
+        upstream = (self.record("train") or {}).get("outputs", {})
+        record = {
+            "schema": SCHEMA,
+            "stage": stage,
+            "config": self.config.to_dict(),
+            "parameters": parameters,
+            **values,
+            "seconds": seconds,
+            "machine": machine,
+            "code": code_version(),
+            "inputs": {name: upstream[name] for name in INPUTS[stage]},
+            "outputs": {name: sha256(self.path / name) for name in OUTPUTS[stage]},
+        }
+        write_atomically(self.path / f"{stage}.json", (json.dumps(record, indent=2) + "\n").encode())
+
+
+def stored_runs(root: Path | None = None) -> list[RunFolder]:
+    """The runs whose training is finished: most qubits first, then fewest patches, then depth, then seed."""
+    runs = []
+    for path in sorted((root or results_folder()).glob("*/train.json")):
+        with contextlib.suppress(json.JSONDecodeError, ConfigError, KeyError, TypeError):
+            config = RunConfig.from_dict(json.loads(path.read_text())["config"])
+            if config.run_id == path.parent.name:
+                runs.append(RunFolder(config, root))
+    runs = [run for run in runs if run.state("train") == "done"]
+    return sorted(runs, key=lambda run: (-run.config.n_qubits, run.config.n_patches, run.config.depth, run.run_id))
+
+
+def summary(runs: list[RunFolder]) -> pd.DataFrame:
+    """One row a run: configuration, the values at the best epoch, curvature and explained variance (NaN if missing)."""
+    return pd.DataFrame([_summary_row(run) for run in runs])
+
+
+def _summary_row(run: RunFolder) -> dict:
+    config = run.config
+    row = {"run_id": run.run_id, "dataset": config.dataset, "n_qubits": config.n_qubits, "stride": config.stride}
+    row |= {"n_patches": config.n_patches, "depth": config.depth, "seed": config.seed}
+    row |= {"n_parameters": config.n_angles, "learning_rate": config.learning_rate}
+    best = run.record("train")["best_epoch"]
+    history = run.history().set_index("epoch").loc[best]
+    row |= {"best_epoch": best}
+    row |= {name: history[name] for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy")}
+    hessian = run.record("hessian") or {}
+    landscape = run.record("landscape") or {}
+    row["lambda_max"] = hessian.get("lambda_max", np.nan)
+    row["pc1_ratio"], row["pc2_ratio"] = landscape.get("ratios", (np.nan, np.nan))
+    return row
+
+
+def reference_table(name: str) -> pd.DataFrame:
+    """The author's published numbers: 'runs', 'epochs' or 'first_epoch'."""
+    return pd.read_csv(PROJECT / "data" / "reference" / f"author_{name}.csv")

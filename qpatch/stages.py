@@ -1,0 +1,192 @@
+"""The three stages of a run, each from its inputs in a `RunFolder` to its record: train, hessian, landscape.
+
+The parameterised notebooks call these. Each stage keeps its progress, so that a killed one goes on where it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file
+from tqdm.auto import tqdm
+
+from qpatch import storage
+from qpatch.config import RunConfig
+from qpatch.curvature import LossCurvature
+from qpatch.data import Dataset, load_dataset
+from qpatch.hessian import power_iteration
+from qpatch.landscape import evaluate_grid, grid_axes, pca_plane
+from qpatch.model import PatchQNN
+from qpatch.results import RunFolder
+from qpatch.training import Epoch, Iteration, Trainer, best_epoch, evaluate
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """'auto' takes a GPU where PyTorch sees one; else 'cpu', 'cuda', 'cuda:1', ...
+
+    Raises:
+        ValueError: CUDA is asked for and there is none.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device {name!r} was asked for, but PyTorch sees no CUDA device; use 'auto' or 'cpu'")
+    return torch.device(name)
+
+
+def train(config: RunConfig, device: str = "auto", data: Dataset | None = None) -> RunFolder:
+    """Train, epoch by epoch, with a checkpoint after each; returns the run's folder, its training stage done."""
+    run = RunFolder(config)
+    target = choose_device(device)
+    with run.locked():
+        state = _TrainingState(run, Trainer(PatchQNN(config).to(target), data or load_dataset(config)))
+        bar = tqdm(total=config.epochs, initial=state.trainer.epoch, unit="epoch")
+        with bar:
+            while state.trainer.epoch < config.epochs:
+                state.advance()
+                bar.update()
+        state.finish(storage.machine(target))
+    return run
+
+
+class _TrainingState:
+    """A trainer, what it has produced so far, and the checkpoint that holds both in one file."""
+
+    def __init__(self, run: RunFolder, trainer: Trainer):
+        self.run, self.trainer = run, trainer
+        self.file = run.path / "checkpoint.safetensors"
+        if self.file.exists():
+            self._resume(load_file(self.file))
+        else:
+            self.history, self.iterations = [trainer.initial()], []
+            self.trajectory = [self._angles()]
+            self.best = self._parameters()
+
+    def advance(self) -> None:
+        iterations, epoch = self.trainer.run_epoch()
+        self.iterations += iterations
+        self.history.append(epoch)
+        self.trajectory.append(self._angles())
+        if best_epoch(self.history) is epoch:
+            self.best = self._parameters()
+        self.run.write_tensors(self.file.name, self._tensors())
+
+    def finish(self, machine: dict) -> None:
+        best = best_epoch(self.history)
+        self.run.write_csv("history.csv", pd.DataFrame(map(dataclasses.asdict, self.history)))
+        self.run.write_csv("iterations.csv", pd.DataFrame(map(dataclasses.asdict, self.iterations)))
+        self.run.write_tensors("best.safetensors", self.best)
+        self.run.write_tensors("trajectory.safetensors", {"angles": torch.stack(self.trajectory)})
+        seconds = sum(epoch.seconds for epoch in self.history)
+        self.run.write_record("train", {}, seconds, machine, best_epoch=best.epoch)
+        self.file.unlink(missing_ok=True)
+
+    def _angles(self) -> torch.Tensor:
+        return self._parameters()["angles"].flatten()
+
+    def _parameters(self) -> dict[str, torch.Tensor]:
+        return {name: value.detach().cpu().clone() for name, value in self.trainer.model.state_dict().items()}
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        state = {f"trainer.{key}": value for key, value in self.trainer.state_dict().items()}
+        state |= {f"best.{key}": value for key, value in self.best.items()}
+        rows = {"history": self.history, "iterations": self.iterations}
+        for key, value in rows.items():
+            state[key] = torch.tensor([dataclasses.astuple(row) for row in value], dtype=torch.float64)
+        return state | {"trajectory": torch.stack(self.trajectory)}
+
+    def _resume(self, state: dict[str, torch.Tensor]) -> None:
+        prefix = "trainer."
+        self.trainer.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+        self.best = {key.removeprefix("best."): value for key, value in state.items() if key.startswith("best.")}
+        self.history = [Epoch(int(number), *rest) for number, *rest in state["history"].tolist()]
+        self.iterations = [Iteration(int(a), int(b), *rest) for a, b, *rest in state["iterations"].tolist()]
+        self.trajectory = list(state["trajectory"])
+
+
+def hessian(
+    config: RunConfig,
+    device: str = "auto",
+    tolerance: float = 1e-3,
+    max_iterations: int = 100,
+    start_seed: int = 0,
+    data: Dataset | None = None,
+) -> RunFolder:
+    """The largest Hessian eigenvalue at the best epoch, over all training images, by angles and bias (Table 3)."""
+    run, target, began = RunFolder(config), choose_device(device), time.perf_counter()
+    with run.locked():
+        model = load_best(run, target)
+        curvature = LossCurvature(model, (data or load_dataset(config)).train, progress=True)
+        result = power_iteration(curvature.product, curvature.like, start_seed, tolerance, max_iterations)
+        run.write_csv("eigenvalue.csv", pd.DataFrame({"estimate": result.estimates}))
+        parameters = {"tolerance": tolerance, "max_iterations": max_iterations, "start_seed": start_seed}
+        seconds = time.perf_counter() - began
+        values = {"lambda_max": result.eigenvalue, "converged": result.converged}
+        run.write_record("hessian", parameters, seconds, storage.machine(target), **values)
+    return run
+
+
+def landscape(
+    config: RunConfig,
+    device: str = "auto",
+    n_points: int = 20,
+    margin: float = 5.0,
+    data: Dataset | None = None,
+) -> RunFolder:
+    """The loss over all training images on the trajectory's principal plane (Fig. 3, Table 4)."""
+    run, target, began = RunFolder(config), choose_device(device), time.perf_counter()
+    with run.locked():
+        model = load_best(run, target)
+        split = (data or load_dataset(config)).train.to(model.bias)
+        best = run.record("train")["best_epoch"]
+        plane = pca_plane(run.trajectory(), origin=best + 1)
+        x, y = grid_axes(plane, n_points, margin)
+        rows = _GridRows(run.path / "landscape.rows.safetensors", run, {"x": x, "y": y})
+
+        def loss(point: np.ndarray) -> float:
+            with torch.no_grad():
+                model.angles.copy_(torch.from_numpy(point).to(model.angles).reshape(model.angles.shape))
+            return evaluate(model, split)[0]
+
+        grid = evaluate_grid(loss, plane, x, y, done=rows.load(), on_row=rows.save, progress=True)
+        columns, lines = np.meshgrid(x, y)
+        frame = pd.DataFrame({"x": columns.ravel(), "y": lines.ravel(), "loss": grid.ravel()})
+        run.write_csv("landscape.csv", frame)
+        points = pd.DataFrame({"epoch": np.arange(-1, config.epochs), "x": plane.trajectory[:, 0]})
+        run.write_csv("trajectory.csv", points.assign(y=plane.trajectory[:, 1]))
+        parameters = {"n_points": n_points, "margin": margin}
+        seconds = time.perf_counter() - began
+        values = {"ratios": plane.ratios.tolist(), "best_epoch": best}
+        run.write_record("landscape", parameters, seconds, storage.machine(target), **values)
+        rows.file.unlink(missing_ok=True)
+    return run
+
+
+class _GridRows:
+    """The finished rows of a grid, kept with the axes that they belong to."""
+
+    def __init__(self, file: Path, run: RunFolder, axes: dict[str, np.ndarray]):
+        self.file, self.run = file, run
+        self.axes = {name: torch.from_numpy(values) for name, values in axes.items()}
+
+    def save(self, rows: np.ndarray) -> None:
+        self.run.write_tensors(self.file.name, {"rows": torch.from_numpy(rows), **self.axes})
+
+    def load(self) -> np.ndarray | None:
+        if not self.file.exists():
+            return None
+        kept = load_file(self.file)
+        same = all(torch.equal(kept[name], values) for name, values in self.axes.items())
+        return kept["rows"].numpy() if same else None
+
+
+def load_best(run: RunFolder, device: torch.device | str = "cpu") -> PatchQNN:
+    """The model at the run's best epoch."""
+    model = PatchQNN(run.config)
+    model.load_state_dict(run.best_parameters())
+    return model.to(device)

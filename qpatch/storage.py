@@ -1,0 +1,48 @@
+"""Files that are there whole or not at all, and where a result comes from: digests, code version, class of machine."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def write_atomically(path: Path, contents: bytes) -> None:
+    """Write a file so that it is there whole or not at all, also after a crash."""
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        file.write(contents)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def machine(device: torch.device) -> dict:
+    """The class of machine that computes: device, threads, processor, PyTorch."""
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    else:
+        name = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    return {"device": device.type, "name": name, "threads": torch.get_num_threads(), "torch": torch.__version__}
+
+
+def code_version() -> str:
+    """Version of the package, and the commit where it runs from a checkout."""
+    version = importlib.metadata.version("qpatch")
+    describe = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty"]
+    try:
+        commit = subprocess.run(describe, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return version
+    return f"{version}+{commit}"
