@@ -14,7 +14,7 @@ import functools
 import torch
 from torch.autograd.function import once_differentiable
 
-from qpatch import ansatz, pauli
+from qpatch import ansatz, kernels, pauli
 from qpatch.pauli import kron
 
 
@@ -99,11 +99,19 @@ def _generator(product: torch.Tensor, cotangent: torch.Tensor, n_qubits: int) ->
 
 
 def _sweep_states(angles, start, final_ring):
-    """Apply the blocks to every column of ``start``, each block as two Kronecker products of half the qubits."""
-    batch, depth, _, n_qubits = angles.shape
+    """Apply the blocks to every column of ``start``: compiled on a CPU, plain PyTorch elsewhere."""
     # The few gates are built in double precision: their rounding, not the products', would dominate the error.
     exact = angles.double()
-    gates = rotation_gates(exact[:, :, 1], "y") @ rotation_gates(exact[:, :, 0], "x")  # (batch, depth, n, 2, 2)
+    if angles.device.type == "cpu":
+        rotations, diagonals = euler_form(exact, final_ring)
+        return kernels.sweep_states(rotations.to(start.real.dtype), diagonals.to(start.dtype), start)
+    return sweep_states_plainly(exact, start, final_ring)
+
+
+def sweep_states_plainly(angles, start, final_ring):
+    """The same in plain PyTorch: each block as two Kronecker products of half the qubits."""
+    batch, depth, _, n_qubits = angles.shape
+    gates = rotation_gates(angles[:, :, 1], "y") @ rotation_gates(angles[:, :, 0], "x")  # (batch, depth, n, 2, 2)
     left = functools.reduce(kron, gates[:, :, : n_qubits // 2].unbind(2)).to(start.dtype)
     right = functools.reduce(kron, gates[:, :, n_qubits // 2 :].unbind(2)).to(start.dtype)
     half, columns = left.shape[-1], start.shape[-1]
@@ -117,6 +125,31 @@ def _sweep_states(angles, start, final_ring):
     return state.reshape(batch, half * half, columns)
 
 
+def euler_form(angles, final_ring):
+    """The blocks as layers of real rotations between diagonals, for `kernels.sweep_states`: a third of the arithmetic.
+
+    A qubit's RY RX is RZ(a) RY(b) RZ(c); the RZ of all qubits, of neighbouring blocks and the ring make one diagonal.
+
+    Returns:
+        rotations: cosines and sines of b / 2, ``(batch, depth, n, 2)``.
+        diagonals: ``(batch, depth + 1, 2^n)`` complex.
+    """
+    batch, depth, _, n_qubits = angles.shape
+    gates = rotation_gates(angles[:, :, 1], "y") @ rotation_gates(angles[:, :, 0], "x")  # (batch, depth, n, 2, 2)
+    diagonal, lower = gates[..., 0, 0], gates[..., 1, 0]
+    rotations = torch.stack([diagonal.abs(), lower.abs()], dim=-1)
+    after = lower.angle() - diagonal.angle()  # phases of |1> relative to |0>: RZ(a) and RZ(c) up to a common phase
+    before = -diagonal.angle() - lower.angle()
+    bits = torch.arange(2**n_qubits)[:, None] >> torch.arange(n_qubits - 1, -1, -1) & 1
+    signs = (1 - 2 * bits).T.to(angles.dtype) / 2
+    ring = (1 - ring_signs(n_qubits, angles.dtype, angles.device)) * (torch.pi / 2)
+    after, before = -(after @ signs), -(before @ signs)  # (batch, depth, 2^n)
+    none = torch.zeros_like(after[:, :1])
+    after[:, : None if final_ring else -1] += ring
+    phases = torch.cat([none, after], dim=1) + torch.cat([before, none], dim=1)
+    return rotations, torch.polar(torch.ones_like(phases), phases)
+
+
 def _rotations(angles):
     """Both layers of every block as one 4 x 4 matrix a qubit on Pauli coefficients: ``(batch, depth, n, 4, 4)``."""
     return pauli.rotation(angles[:, :, 0], "x") @ pauli.rotation(angles[:, :, 1], "y")
@@ -124,6 +157,15 @@ def _rotations(angles):
 
 def _sweep_down(angles, coefficients, final_ring):
     """Pass H back through the blocks and read the gradient of every angle: ``(batch, depth, 2, n)``."""
+    if angles.device.type == "cpu":
+        circle = torch.stack([torch.cos(angles), torch.sin(angles)], dim=-1)
+        ring = pauli.ring_permutation(angles.shape[3], angles.device)
+        return kernels.sweep_down(circle, coefficients, *ring, final_ring)
+    return sweep_down_plainly(angles, coefficients, final_ring)
+
+
+def sweep_down_plainly(angles, coefficients, final_ring):
+    """The same in plain PyTorch."""
     depth, n_qubits = angles.shape[1], angles.shape[3]
     permutation, signs = pauli.ring_permutation(n_qubits, angles.device)
     x_strings, y_strings = pauli.single_strings(n_qubits, "x"), pauli.single_strings(n_qubits, "y")
@@ -155,6 +197,6 @@ def _sweep_up(angles, direction, final_ring):
 
 
 def _sweep_down_tangent(angles, direction, coefficients, coefficients_dot, final_ring):
-    """Derivative of `_sweep_down` along (direction, coefficients_dot): ``(batch, depth, 2, n)``."""
-    rotate = functools.partial(_sweep_down, final_ring=final_ring)
+    """Derivative of `sweep_down_plainly` along (direction, coefficients_dot): ``(batch, depth, 2, n)``."""
+    rotate = functools.partial(sweep_down_plainly, final_ring=final_ring)
     return torch.func.jvp(rotate, (angles, coefficients), (direction, coefficients_dot))[1]

@@ -233,3 +233,29 @@ class RunConfig:
             raise ConfigError(f"scale is {self.scale}; it must be positive, the paper's is 100")
         if self.weight_decay < 0:
             raise ConfigError(f"weight_decay is {self.weight_decay}; it must not be negative, the paper's is 5e-5")
+
+
+PROFILES = ("smoke", "class", "paper")
+
+
+def profile_runs(name: str) -> tuple[RunConfig, ...]:
+    """The runs of a profile, the costly ones first where their order matters for sharing out the processors.
+
+    ``paper``: the twelve configurations. ``class``: for laptops and courses, 4-qubit models over a grid of strides and
+    depths, and a row of 8-qubit models. ``smoke``: two runs of seconds, to see that everything works.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    if name == "paper":
+        return tuple(RunConfig(stride=stride, depth=depth) for stride in PAPER_STRIDES for depth in PAPER_DEPTHS)
+    if name == "class":
+        common = {"n_train": 2000, "n_test": 1000, "batch_size": 100, "epochs": 15}
+        row = [RunConfig(stride=stride, depth=4, **common) for stride in (2, 3, 6)]
+        small = common | {"n_qubits": 4, "n_classes": 8}
+        grid = [RunConfig(stride=stride, depth=depth, **small) for stride in (2, 5, 10) for depth in (16, 8, 4, 2)]
+        return (*row, *grid)
+    if name == "smoke":
+        tiny = {"n_qubits": 4, "n_classes": 3, "n_train": 120, "n_test": 60, "batch_size": 30, "epochs": 3}
+        return tuple(RunConfig(stride=stride, depth=1, **tiny) for stride in (10, 5))
+    raise ConfigError(f"unknown profile {name!r}; the profiles are {', '.join(PROFILES)}")

@@ -46,16 +46,13 @@ def from_strings(coefficients: torch.Tensor, n_qubits: int) -> torch.Tensor:
 def apply_to_qubits(vector: torch.Tensor, matrices: list[torch.Tensor]) -> torch.Tensor:
     """Apply one 4 x 4 matrix a qubit to ``(batch, 4^n)``; each matrix is ``(4, 4)`` or ``(batch, 4, 4)``.
 
-    Neighbouring qubits are taken in pairs, as one 16 x 16 product.
+    Neighbouring qubits are taken in pairs, as one 16 x 16 product; each product leaves its pair last, so that the
+    order is restored after all of them and every product is one plain matrix multiplication.
     """
     shape = vector.shape
-    done = 1
     for first in range(0, len(matrices), 2):
         pair = kron(matrices[first], matrices[first + 1])
-        size = pair.shape[-1]
-        vector = vector.reshape(shape[0], done, size, -1)  # (batch, finished qubits, this pair, later qubits)
-        vector = (pair if pair.dim() == 2 else pair.unsqueeze(1)) @ vector
-        done *= size
+        vector = vector.reshape(shape[0], pair.shape[-1], -1).mT @ pair.mT
     return vector.reshape(shape)
 
 

@@ -173,22 +173,27 @@ class RunFolder:
     # -- writing ----------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, name: str = ".lock", busy: type[ResultError] = ResultError) -> Iterator[None]:
         """Hold the run for this process; the lock dies with the process.
 
         Raises:
-            ResultError: another process holds it, or the folder cannot be written.
+            busy: another process holds it.
+            ResultError: the folder cannot be written.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(self.path / ".lock", timeout=0):
-                yield
+            lock = filelock.FileLock(self.path / name, timeout=0)
+            lock.acquire()
         except filelock.Timeout as error:
-            raise ResultError(f"{self.run_id} is being computed by another process; wait for it or stop it") from error
+            raise busy(f"{self.run_id} is being computed by another process; wait for it or stop it") from error
         except OSError as error:
             raise ResultError(
                 f"cannot write to {self.path} ({error.strerror}); set QPATCH_RESULTS to a folder that you can write to"
             ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def write_csv(self, name: str, frame: pd.DataFrame) -> None:
         write_atomically(self.path / name, frame.to_csv(index=False).encode())

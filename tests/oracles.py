@@ -1,10 +1,15 @@
-"""Slow, plain, independent computations that the tests compare the package with."""
+"""Slow, plain, independent computations that the tests compare the package with, in double precision."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import torch
+import torch.nn.functional as F
 
 from qpatch import ansatz
+from qpatch.config import RunConfig
 
 PAULI = {
     "i": torch.eye(2, dtype=torch.complex128),
@@ -12,6 +17,10 @@ PAULI = {
     "y": torch.tensor([[0, -1j], [1j, 0]], dtype=torch.complex128),
     "z": torch.tensor([[1, 0], [0, -1]], dtype=torch.complex128),
 }
+ONE = torch.diag(torch.tensor([0, 1], dtype=torch.complex128))  # |1><1|
+
+
+# -- dense circuits -----------------------------------------------------------------------------------------------
 
 
 def embed(factors: dict[int, torch.Tensor], n_qubits: int) -> torch.Tensor:
@@ -22,23 +31,118 @@ def embed(factors: dict[int, torch.Tensor], n_qubits: int) -> torch.Tensor:
     return full
 
 
-def gate_matrix(gate: ansatz.Gate, angles: torch.Tensor, features: torch.Tensor | None, n_qubits: int) -> torch.Tensor:
-    """One gate as a dense matrix; a rotation about P is cos(angle / 2) - i sin(angle / 2) P, since P^2 = 1."""
-    if gate.kind == "cz":
-        one = torch.diag(torch.tensor([0, 1], dtype=torch.complex128))
-        both = embed({gate.qubits[0]: one, gate.qubits[1]: one}, n_qubits)
-        return torch.eye(2**n_qubits, dtype=torch.complex128) - 2 * both
-    angle = angles[gate.angle] if gate.angle is not None else features[gate.feature]
-    generator = embed({gate.qubits[0]: PAULI[gate.kind[1]]}, n_qubits)
-    return torch.cos(angle / 2) * torch.eye(2**n_qubits, dtype=torch.complex128) - 1j * torch.sin(angle / 2) * generator
+def cz_matrix(pair: tuple[int, int], n_qubits: int) -> torch.Tensor:
+    both = embed(dict.fromkeys(pair, ONE), n_qubits)
+    return torch.eye(2**n_qubits, dtype=torch.complex128) - 2 * both
+
+
+def ring_matrix(n_qubits: int) -> torch.Tensor:
+    """The CZ gates on (i, i + 1 mod n) for all i."""
+    full = torch.eye(2**n_qubits, dtype=torch.complex128)
+    for qubit in range(n_qubits):
+        full = cz_matrix((qubit, (qubit + 1) % n_qubits), n_qubits) @ full
+    return full
+
+
+def rotation_matrix(axis: str, qubit: int, angle: torch.Tensor, n_qubits: int) -> torch.Tensor:
+    """exp(-i angle P / 2) = cos(angle / 2) - i sin(angle / 2) P, since P^2 = 1."""
+    identity = torch.eye(2**n_qubits, dtype=torch.complex128)
+    return torch.cos(angle / 2) * identity - 1j * torch.sin(angle / 2) * embed({qubit: PAULI[axis]}, n_qubits)
+
+
+def stretch_matrix(angles: torch.Tensor, final_ring: bool = True) -> torch.Tensor:
+    """A stretch of entangling blocks, gate by gate: angles ``(depth, 2, n)`` to ``(2^n, 2^n)``."""
+    depth, _, n_qubits = angles.shape
+    full = torch.eye(2**n_qubits, dtype=torch.complex128)
+    for block in range(depth):
+        for layer, axis in enumerate("xy"):
+            for qubit in range(n_qubits):
+                full = rotation_matrix(axis, qubit, angles[block, layer, qubit], n_qubits) @ full
+        if final_ring or block < depth - 1:
+            full = ring_matrix(n_qubits) @ full
+    return full
 
 
 def expectations(angles: torch.Tensor, features: torch.Tensor, n_qubits: int, n_classes: int) -> torch.Tensor:
-    """Expectation values of one QNN on one patch, gate by gate with dense matrices: ``(n_classes,)`` float64."""
-    depth = (len(angles) - 2 * n_qubits**2) // (6 * n_qubits)
-    state = torch.zeros(2**n_qubits, dtype=torch.complex128)
-    state[0] = 1
+    """Expectation values of P QNNs on B images, gate by gate: ``(P, n_angles)``, ``(B, P, n^2)`` to ``(P, B, K)``."""
+    depth = (angles.shape[1] - 2 * n_qubits**2) // (6 * n_qubits)
+    states = torch.zeros(len(angles), len(features), 2**n_qubits, dtype=torch.complex128)
+    states[..., 0] = 1
     for gate in ansatz.gates(n_qubits, depth):
-        state = gate_matrix(gate, angles, features, n_qubits) @ state
+        if gate.kind == "cz":
+            states = states @ cz_matrix(gate.qubits, n_qubits).T
+            continue
+        angle = features[..., gate.feature].T if gate.angle is None else angles[:, gate.angle, None]  # (P, B or 1)
+        generator = embed({gate.qubits[0]: PAULI[gate.kind[1]]}, n_qubits)
+        half = angle[..., None] / 2
+        states = torch.cos(half) * states - 1j * torch.sin(half) * (states @ generator.T)
     observables = [embed({qubit: PAULI[axis]}, n_qubits) for axis, qubit in ansatz.readout(n_qubits, n_classes)]
-    return torch.stack([torch.vdot(state, observable @ state).real for observable in observables])
+    return torch.stack([(states.conj() * (states @ each.T)).sum(-1).real for each in observables], dim=-1)
+
+
+def cut_patches(image: torch.Tensor, size: int, stride: int) -> torch.Tensor:
+    """Patches of one image by slicing, row-major: ``(h, w)`` to ``(n_patches, size^2)``."""
+    rows, columns = (range(0, side - size + 1, stride) for side in image.shape)
+    return torch.stack([image[top : top + size, left : left + size].reshape(-1) for top in rows for left in columns])
+
+
+def logits(angles: torch.Tensor, bias: torch.Tensor, images: torch.Tensor, config: RunConfig) -> torch.Tensor:
+    features = torch.stack([cut_patches(image + bias, config.n_qubits, config.stride) for image in images])
+    return config.scale * expectations(angles, features, config.n_qubits, config.n_classes).mean(0)
+
+
+class FlatLoss:
+    """The mean cross-entropy of the dense model as a function of all angles, then the bias, as one flat vector."""
+
+    def __init__(self, config: RunConfig, images: torch.Tensor, labels: torch.Tensor):
+        self.config, self.images, self.labels = config, images, labels
+
+    def __call__(self, flat: torch.Tensor) -> torch.Tensor:
+        angles, bias = flat.split([self.config.n_angles, self.config.image_size**2])
+        angles = angles.reshape(self.config.n_patches, -1)
+        bias = bias.reshape(self.config.image_size, self.config.image_size)
+        return F.cross_entropy(logits(angles, bias, self.images, self.config), self.labels)
+
+
+# -- derivatives --------------------------------------------------------------------------------------------------
+
+
+def gradient(loss, point: torch.Tensor) -> torch.Tensor:
+    point = point.detach().requires_grad_()
+    return torch.autograd.grad(loss(point), point)[0]
+
+
+def hessian_products(loss, point: torch.Tensor, vectors: torch.Tensor, batched: bool = True) -> torch.Tensor:
+    """H v for each row v of ``vectors``, by double backward; ``batched`` does all rows at once, in plain PyTorch only."""
+    point = point.detach().requires_grad_()
+    (first,) = torch.autograd.grad(loss(point), point, create_graph=True)
+    if batched:
+        return torch.autograd.grad(first, point, vectors, is_grads_batched=True)[0]
+    return torch.stack([torch.autograd.grad(first, point, vector, retain_graph=True)[0] for vector in vectors])
+
+
+def relative_error(value: torch.Tensor, expected: torch.Tensor) -> float:
+    """The largest deviation, relative to the largest entry."""
+    return ((value - expected).abs().max() / expected.abs().max()).item()
+
+
+# -- the author's model -------------------------------------------------------------------------------------------
+
+GOLDEN_FILES = sorted(Path(__file__).with_name("golden").glob("*.npz"))
+GOLDEN_STRIDES = {4: 6, 9: 3, 16: 2}  # by number of patches
+
+
+def load_golden(path: Path) -> tuple[RunConfig, dict[str, torch.Tensor]]:
+    """A golden file's configuration and tensors; its parameters are ``angles`` and ``bias``."""
+    with np.load(path) as file:
+        golden = {name: torch.from_numpy(file[name]) for name in file.files}
+    golden["labels"] = golden["labels"].long()
+    return RunConfig(stride=GOLDEN_STRIDES[int(golden["n_patches"])], depth=int(golden["depth"])), golden
+
+
+def golden_model(backend: type, path: Path) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
+    """A model of either backend with the parameters of a golden file, and the file."""
+    config, golden = load_golden(path)
+    model = backend(config)
+    model.load_state_dict({"angles": golden["angles"], "bias": golden["bias"]})
+    return model, golden

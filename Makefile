@@ -1,0 +1,67 @@
+# Every task of the project. `make` alone lists them.
+
+PYTHON ?= python3
+PROFILE ?= paper
+PORT ?= 8000
+# Where pip finds torch; empty means PyPI, whose Linux build brings CUDA. A CPU build, smaller by gigabytes:
+# make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+# Public address of the repository, for the book's launch buttons; the publishing workflow sets it, empty means none.
+export QPATCH_REPOSITORY_URL ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+SITE := _build/html
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup book test test-slow lint study serve site-test clean
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED)  ## create .venv and install everything (PYTHON=python3, TORCH_INDEX=)
+
+book: setup  ## run the missing class-profile runs, execute all chapters, build the site
+	$(BIN)/qpatch sweep --profile class
+	$(BIN)/jupyter-book build . --all -W -n --keep-going
+	@echo "The book is at $(CURDIR)/$(SITE)/index.html"
+
+test: setup  ## run the test suite
+	$(BIN)/python -m pytest
+
+test-slow: setup  ## run the tests of minutes or more
+	$(BIN)/python -m pytest -m slow
+
+lint: setup  ## check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+study: setup  ## run a whole sweep (PROFILE=paper, class or smoke)
+	$(BIN)/qpatch sweep --profile $(PROFILE)
+
+serve: $(SITE)/index.html  ## serve the built book on this machine (PORT=8000)
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(SITE) $(PORT)
+
+site-test: setup $(SITE)/index.html  ## open every page of the built book in headless Chromium
+	$(BIN)/python -m pytest tests/site
+
+clean:  ## remove the built book and the tools' caches; results and .venv stay
+	rm -rf _build .pytest_cache .ruff_cache *.egg-info
+	find qpatch tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+$(SITE)/index.html:
+	@echo "There is no $@ yet: run \`make book\` first." >&2; exit 1
+
+# torch comes first, alone, so that TORCH_INDEX serves it and nothing else.
+$(INSTALLED): requirements.txt requirements-nodeps.txt constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "$(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo not found); Python 3.11 or later is needed," \
+	    "for example: make setup PYTHON=python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$$(grep '^torch==' requirements.txt)"
+	$(BIN)/pip install --requirement requirements.txt --constraint constraints.txt
+	$(BIN)/pip install --no-deps --requirement requirements-nodeps.txt
+	$(BIN)/pip install --no-deps --editable .
+	@touch $@

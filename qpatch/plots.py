@@ -1,0 +1,232 @@
+"""Figures: results and an axis in, the axis out; nothing is computed here beyond a change of units for display.
+
+One colour stands for one number of patches everywhere, from the colour-blind-safe palette of Okabe and Ito; a marker
+of its own says the same to those who print in grey. Figures have a white ground, on light and dark pages alike.
+"""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+PATCH_COLORS = {4: "#0072B2", 9: "#D55E00", 16: "#009E73", 36: "#AA4499", 49: "#8A6D00", 121: "#3A9BD0"}
+PATCH_MARKERS = {4: "o", 9: "s", 16: "^", 36: "D", 49: "v", 121: "P"}
+OTHER_COLOR, OTHER_MARKER = "#555555", "X"  # a number of patches without a colour of its own
+GRID_COLOR, INK = "#DDDDDD", "#222222"
+CONTOUR_STEP = 0.5  # of the loss, as in the paper's figure 3
+START_COLOR, BEST_COLOR, END_COLOR = "#D62728", "#FF9900", "#00246B"  # red, orange, dark blue, as in the paper
+
+STYLE = {
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "figure.figsize": (7.2, 3.6),
+    "axes.facecolor": "white",
+    "axes.edgecolor": "#888888",
+    "axes.labelcolor": INK,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID_COLOR,
+    "grid.linewidth": 0.6,
+    "font.size": 10.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "svg.hashsalt": "qpatch",  # the same figure gives the same file
+}
+
+
+def set_style() -> None:
+    """Make the book's style the default of every figure that follows; in a notebook, draw as SVG."""
+    plt.rcParams.update(STYLE)
+    try:
+        from IPython import get_ipython
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+    except ImportError:
+        return
+    if get_ipython() is not None:
+        set_matplotlib_formats("svg", facecolor="white")
+
+
+def patch_color(n_patches: int) -> str:
+    """The colour that stands for a number of patches."""
+    return PATCH_COLORS.get(int(n_patches), OTHER_COLOR)
+
+
+def patch_marker(n_patches: int) -> str:
+    """The marker that stands for a number of patches."""
+    return PATCH_MARKERS.get(int(n_patches), OTHER_MARKER)
+
+
+# -- digits and patches ---------------------------------------------------------------------------------------
+
+
+def draw_image(ax: Axes, image, title: str = "") -> Axes:
+    """A digit ``(height, width)`` in grey, ink dark on white."""
+    ax.imshow(np.asarray(image), cmap="gray_r", interpolation="nearest")
+    ax.set(xticks=[], yticks=[], title=title)
+    ax.grid(False)
+    return ax
+
+
+def draw_patch_outlines(ax: Axes, image, config) -> Axes:
+    """A pooled digit with the outlines of a configuration's patches, the first of them filled."""
+    draw_image(ax, image, f"stride {config.stride}: {config.n_patches} patches")
+    color = patch_color(config.n_patches)
+    steps = range(config.patches_per_side)
+    for row in steps:
+        for column in steps:
+            corner = (column * config.stride - 0.5, row * config.stride - 0.5)
+            ax.add_patch(Rectangle(corner, config.patch_size, config.patch_size, fill=False, ec=color, lw=1.4))
+    first = Rectangle((-0.5, -0.5), config.patch_size, config.patch_size, fc=color, alpha=0.25)
+    ax.add_patch(first)
+    return ax
+
+
+def draw_coverage(ax: Axes, coverage, title: str = "") -> Axes:
+    """How many patches cover each pixel, ``(height, width)``, with the counts written in."""
+    coverage = np.asarray(coverage)
+    ax.imshow(coverage, cmap="Blues", vmin=0, vmax=coverage.max() * 1.4)
+    for (row, column), count in np.ndenumerate(coverage):
+        ax.text(column, row, f"{count:.0f}", ha="center", va="center", fontsize=6.5)
+    ax.set(xticks=[], yticks=[], title=title)
+    ax.grid(False)
+    return ax
+
+
+# -- training -------------------------------------------------------------------------------------------------
+
+
+def draw_curves(ax: Axes, history, quantity: str = "loss", best_epoch: int | None = None) -> Axes:
+    """Training (solid) and test (dashed) loss or accuracy of a history, the best epoch marked."""
+    ax.plot(history["epoch"], history[f"train_{quantity}"], color="#0072B2", label="training")
+    ax.plot(history["epoch"], history[f"test_{quantity}"], color="#D55E00", ls="--", label="test")
+    if best_epoch is not None:
+        ax.axvline(best_epoch, color=BEST_COLOR, lw=1.2, zorder=0)
+    if quantity == "loss":
+        ax.set_yscale("log")
+    ax.set(xlabel="epoch", ylabel=quantity)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend()
+    return ax
+
+
+def draw_learning_rate(ax: Axes, history) -> Axes:
+    """The learning rate of each epoch, as steps."""
+    trained = history[history["epoch"] >= 0]
+    ax.step(trained["epoch"], trained["learning_rate"], where="mid", color="#555555")
+    ax.set(xlabel="epoch", ylabel="learning rate", ylim=(0, None))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return ax
+
+
+def draw_by_depth(ax: Axes, summary, column: str, label: str = "", published: bool = False) -> Axes:
+    """A column of a summary against depth, one line a number of patches; published values are dashed and hollow."""
+    style = {"ls": "--", "mfc": "white", "alpha": 0.9} if published else {"ls": "-"}
+    for n_patches, group in summary.dropna(subset=[column]).groupby("n_patches"):
+        group = group.sort_values("depth")
+        color, marker = patch_color(n_patches), patch_marker(n_patches)
+        name = f"{n_patches} patches" + (" (paper)" if published else "")
+        ax.plot(group["depth"], group[column], color=color, marker=marker, label=name, **style)
+    ax.set(xlabel="depth", ylabel=label or column.replace("_", " "))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return ax
+
+
+def draw_epochs(ax: Axes, table, column: str, label: str = "") -> Axes:
+    """A quantity after each epoch, one line a configuration; shades of a colour are depths, lighter is shallower."""
+    depths = sorted(table["depth"].unique())
+    for (n_patches, depth), group in table.groupby(["n_patches", "depth"]):
+        alpha = 0.4 + 0.6 * (depths.index(depth) + 1) / len(depths)
+        ax.plot(
+            group["epoch"], group[column], color=patch_color(n_patches), alpha=alpha, lw=1.2,
+            label=f"{n_patches} patches" if depth == depths[-1] else None,
+        )  # fmt: skip
+    ax.set(xlabel="epoch", ylabel=label or column.replace("_", " "))
+    ax.legend()
+    return ax
+
+
+# -- landscapes -----------------------------------------------------------------------------------------------
+
+
+def trajectory_norms(landscape) -> np.ndarray:
+    """The figures' units: the Euclidean norm of the trajectory's coordinates along each axis, ``(2,)``."""
+    norms = np.linalg.norm(landscape.trajectory, axis=0)
+    return np.where(norms > 0, norms, 1.0)
+
+
+def contour_levels(loss) -> np.ndarray:
+    """Levels at multiples of 0.5 that span the losses of a grid; a finer step where these would be fewer than five."""
+    low, high = float(np.min(loss)), float(np.max(loss))
+    step = CONTOUR_STEP
+    while (high - low) / step < 5 and high > low:
+        step /= 5 if round(step, 6) in (0.5, 0.05, 0.005) else 2
+    return np.arange(np.floor(low / step), np.ceil(high / step) + 1) * step
+
+
+def trajectory_colors(n_points: int) -> np.ndarray:
+    """Colours from the start, red, to the end, dark blue: ``(n_points, 4)``."""
+    scale = LinearSegmentedColormap.from_list("trajectory", [START_COLOR, "#9467BD", END_COLOR])
+    return scale(np.linspace(0, 1, n_points))
+
+
+def draw_landscape(ax: Axes, landscape, title: str = "") -> Axes:
+    """Contours of the loss on the plane and the trajectory on it, in the units of the paper's figure 3."""
+    unit_x, unit_y = trajectory_norms(landscape)
+    x, y = landscape.x / unit_x, landscape.y / unit_y
+    levels = contour_levels(landscape.loss)
+    ax.contourf(x, y, landscape.loss, levels, cmap="Greys", alpha=0.35)
+    lines = ax.contour(x, y, landscape.loss, levels, colors="#777777", linewidths=0.6)
+    ax.clabel(lines, levels[::2], fontsize=7, fmt="%g")
+    path = landscape.trajectory / (unit_x, unit_y)  # (epochs + 1, 2)
+    ax.plot(*path.T, color="#9467BD", lw=0.8, alpha=0.7)
+    ax.scatter(*path.T, c=trajectory_colors(len(path)), s=12, zorder=3)
+    ax.scatter(*path[landscape.best], color=BEST_COLOR, edgecolor=INK, s=60, marker="*", zorder=4)
+    ratios = [f"{100 * ratio:.1f}" for ratio in landscape.ratios]
+    ax.set(xlabel=f"PC 1 ({ratios[0]} %)", ylabel=f"PC 2 ({ratios[1]} %)", title=title)
+    ax.grid(False)
+    return ax
+
+
+def landscape_surface(landscape, description: str) -> str:
+    """The landscape as a surface that can be turned, as HTML for a page that has plotly.js.
+
+    On paper it is hidden: draw its static twin, `draw_landscape`, beside it.
+    """
+    import plotly.graph_objects as go
+
+    unit_x, unit_y = trajectory_norms(landscape)
+    path = landscape.trajectory / (unit_x, unit_y)
+    surface = go.Surface(
+        x=landscape.x / unit_x, y=landscape.y / unit_y, z=landscape.loss, colorscale="Viridis",
+        opacity=0.92, showscale=False, hovertemplate="PC 1 %{x:.2f}<br>PC 2 %{y:.2f}<br>loss %{z:.3f}<extra></extra>",
+    )  # fmt: skip
+    height = np.full(len(path), float(np.min(landscape.loss)))
+    colors = [f"rgb({r * 255:.0f},{g * 255:.0f},{b * 255:.0f})" for r, g, b, _ in trajectory_colors(len(path))]
+    epochs = np.arange(len(path)) - 1
+    line = go.Scatter3d(
+        x=path[:, 0], y=path[:, 1], z=height, mode="lines+markers", marker={"size": 3, "color": colors},
+        line={"color": "#9467BD", "width": 3}, customdata=epochs, hovertemplate="epoch %{customdata}<extra></extra>",
+    )  # fmt: skip
+    figure = go.Figure([surface, line])
+    axes = {
+        "xaxis": {"title": {"text": "PC 1"}},
+        "yaxis": {"title": {"text": "PC 2"}},
+        "zaxis": {"title": {"text": "loss"}},
+    }
+    figure.update_layout(
+        scene=axes | {"camera": {"eye": {"x": 1.4, "y": -1.4, "z": 0.9}}}, showlegend=False, height=440,
+        margin={"l": 0, "r": 0, "t": 0, "b": 0}, paper_bgcolor="white", font={"color": INK},
+    )  # fmt: skip
+    body = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False, "responsive": True})
+    return f'<div class="qpatch-interactive" role="img" aria-label="{description}">{body}</div>'

@@ -1,0 +1,65 @@
+"""Run reports: one parameterised notebook, executed by Papermill once for every stored run when the book is built."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import jupytext
+import papermill
+
+from qpatch.data import PROJECT
+from qpatch.results import RunFolder, stored_runs
+
+SOURCE = PROJECT / "book" / "reports" / "report.md"
+TITLE = "# Run report"  # of the source; each report has a title of its own
+
+
+def report_title(run: RunFolder) -> str:
+    """What a run is, for headings and lists: qubits, patches, depth, and whether it is one of the paper's."""
+    config = run.config
+    kind = "Paper run" if config.is_paper_run else f"{config.n_qubits} qubits"
+    title = f"{kind}: {config.n_patches} patches, depth {config.depth}"
+    if config.seed != type(config)().seed:
+        title += f", seed {config.seed}"
+    return title
+
+
+def render_reports(runs: Sequence[RunFolder] | None = None, workers: int | None = None) -> list[Path]:
+    """Execute the report of every run, ``book/reports/<run id>.ipynb``, and return the files.
+
+    Reports of runs that are no longer there are removed. ``workers`` notebooks run at a time (default: one a core).
+
+    Raises:
+        papermill.PapermillExecutionError: a cell failed; the executed notebook stays for inspection.
+    """
+    runs = stored_runs() if runs is None else runs
+    targets = [SOURCE.with_name(f"{run.run_id}.ipynb") for run in runs]
+    for stale in set(SOURCE.parent.glob("*.ipynb")) - set(targets):
+        stale.unlink()
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        return list(pool.map(render_report, runs, targets))
+
+
+def render_report(run: RunFolder, target: Path) -> Path:
+    """Execute the report of one run into ``target``."""
+    text = SOURCE.read_text(encoding="utf-8")
+    if text.count(TITLE + "\n") != 1:
+        raise ValueError(f"{SOURCE} must hold the line {TITLE!r} once")
+    notebook = jupytext.reads(text.replace(TITLE, f"# {report_title(run)}"), fmt="md:myst")
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "report.ipynb"
+        jupytext.write(notebook, plain)
+        papermill.execute_notebook(
+            str(plain), str(target), parameters={"run_id": run.run_id}, kernel_name="python3",
+            cwd=str(SOURCE.parent), progress_bar=False,
+        )  # fmt: skip
+    return target
+
+
+def run_list(runs: Sequence[RunFolder], folder: str = "") -> str:
+    """Links to the reports of runs as a Markdown list; ``folder`` leads from the page to the reports."""
+    return "\n".join(f"- [{report_title(run)}]({folder}{run.run_id}.ipynb) · `{run.run_id}`" for run in runs)

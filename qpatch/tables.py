@@ -1,0 +1,115 @@
+"""Tables of the paper beside ours, as styled HTML: reference and results in, table out; missing runs stay empty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from qpatch.results import RunFolder, reference_table, summary
+
+MISSING = "—"
+HEADINGS = {
+    "n_patches": "Patches",
+    "depth": "Depth",
+    "n_parameters": "Parameters",
+    "best_epoch": "Epoch",
+    "train_loss": "Training loss",
+    "train_accuracy": "Training accuracy",
+    "test_loss": "Test loss",
+    "test_accuracy": "Test accuracy",
+    "lambda_max": "λ max",
+    "pc1_ratio": "PC 1",
+    "pc2_ratio": "PC 2",
+    "learning_rate": "Learning rate",
+    "n_qubits": "Qubits",
+    "stride": "Stride",
+    "dataset": "Data",
+}
+FORMATS = {
+    "n_parameters": "{:,.0f}",
+    "best_epoch": "{:.0f}",
+    "train_loss": "{:.4f}",
+    "test_loss": "{:.4f}",
+    "train_accuracy": "{:.4f}",
+    "test_accuracy": "{:.4f}",
+    "lambda_max": "{:.2f}",
+    "pc1_ratio": "{:.3f}",
+    "pc2_ratio": "{:.3f}",
+    "learning_rate": "{:.2g}",
+}
+
+
+def paper_runs(runs: Sequence[RunFolder]) -> list[RunFolder]:
+    """Those of the runs that are the paper's own configurations, seed included."""
+    return [run for run in runs if run.config.is_paper_run]
+
+
+def small_runs(runs: Sequence[RunFolder]) -> list[RunFolder]:
+    """Those of the runs that are not."""
+    return [run for run in runs if not run.config.is_paper_run]
+
+
+def beside_paper(runs: Sequence[RunFolder], columns: Sequence[str]) -> Styler:
+    """The paper's twelve configurations, each column as published and as in ours where the run is there."""
+    keys = ["n_patches", "depth"]
+    published = reference_table("runs").set_index(keys)[list(columns)]
+    full = paper_runs(runs)
+    ours = summary(full).set_index(keys) if full else pd.DataFrame()
+    table = pd.DataFrame(index=published.index)
+    for column in columns:
+        table[HEADINGS[column], "paper"] = published[column]
+        table[HEADINGS[column], "ours"] = ours[column].reindex(published.index) if column in ours else float("nan")
+    table.columns = pd.MultiIndex.from_tuples(table.columns)
+    table.index.names = [HEADINGS[key] for key in keys]
+    formats = {(HEADINGS[column], side): FORMATS[column] for column in columns for side in ("paper", "ours")}
+    return _styled(table.reset_index().style.format(formats, na_rep=MISSING))
+
+
+def ours_alone(runs: Sequence[RunFolder], columns: Sequence[str]) -> Styler:
+    """Columns of a summary of runs, with headings for people."""
+    table = summary(runs).sort_values(["n_qubits", "n_patches", "depth"])[list(columns)]
+    formats = {HEADINGS[column]: FORMATS[column] for column in columns if column in FORMATS}
+    return _styled(table.rename(columns=HEADINGS).style.format(formats, na_rep=MISSING))
+
+
+def plain(table: pd.DataFrame, text: bool = False) -> Styler:
+    """A table as it is; ``text`` sets words flush left instead of numbers flush right."""
+    table = table.rename_axis(columns=None)
+    return _styled(table.style.format(na_rep=MISSING, thousands=","), "qpatch-table text" if text else "qpatch-table")
+
+
+def _styled(styler: Styler, css_class: str = "qpatch-table") -> Styler:
+    return styler.hide(axis="index").set_table_attributes(f'class="{css_class}"').set_uuid("t")
+
+
+def run_numbers(run: RunFolder) -> Styler:
+    """What one run says of itself, beside the author's values if it is one of the paper's twelve."""
+    columns = ["n_parameters", "best_epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
+    columns += ["lambda_max", "pc1_ratio", "pc2_ratio"]
+    sides = {"This run": summary([run]).iloc[0]}
+    if run.config.is_paper_run:
+        reference = reference_table("runs").set_index(["stride", "depth"])
+        sides["Paper"] = reference.loc[(run.config.stride, run.config.depth)]
+    rows = [
+        {"Quantity": HEADINGS[column]} | {side: _formatted(column, values[column]) for side, values in sides.items()}
+        for column in columns
+    ]
+    return plain(pd.DataFrame(rows))
+
+
+def stage_costs(run: RunFolder) -> Styler:
+    """Wall time and machine of each finished stage of a run."""
+    rows = []
+    for stage in ("train", "hessian", "landscape"):
+        record = run.record(stage)
+        if record is not None:
+            machine = record["machine"]
+            described = ", ".join(f"{key} {value}" for key, value in machine.items()) or MISSING
+            rows.append({"Stage": stage, "Seconds": f"{record['seconds']:.1f}", "Machine": described})
+    return plain(pd.DataFrame(rows), text=True)
+
+
+def _formatted(column: str, value) -> str:
+    return MISSING if pd.isna(value) else FORMATS[column].format(value)

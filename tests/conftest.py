@@ -1,0 +1,45 @@
+"""Every test works in a results folder of its own, on one thread."""
+
+import pytest
+import torch
+from helpers import TINY, write_idx_set
+
+from qpatch.config import RunConfig
+from qpatch.data import load_dataset
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The matrices are tiny: a second thread gains nothing, and costs much where the cores are busy."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+@pytest.fixture(autouse=True)
+def results_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "results"
+    monkeypatch.setenv("QPATCH_RESULTS", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mnist():
+    """All images, as a paper run takes them."""
+    return load_dataset(RunConfig())
+
+
+@pytest.fixture(scope="session")
+def shapes_root(tmp_path_factory):
+    """A folder for QPATCH_DATA that holds the small data set 'shapes'."""
+    root = tmp_path_factory.mktemp("data")
+    write_idx_set(root / "shapes")
+    return root
+
+
+@pytest.fixture
+def shapes(shapes_root, monkeypatch):
+    """The data set of `TINY`, which other processes find too."""
+    monkeypatch.setenv("QPATCH_DATA", str(shapes_root))
+    return load_dataset(TINY)

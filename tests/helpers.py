@@ -1,0 +1,122 @@
+"""Small data sets, small runs and other processes for the tests."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from qpatch.config import RunConfig
+from qpatch.data import FILES
+from qpatch.results import RunFolder
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+# Trains in a second, on the data set of `write_idx_set`.
+TINY = RunConfig(
+    stride=10, depth=1, dataset="shapes", n_qubits=4, n_classes=3, n_train=60, n_test=30, batch_size=20, epochs=4
+)
+MACHINE = {"device": "cpu", "name": "test", "threads": 1, "torch": torch.__version__}
+
+
+# -- data sets ----------------------------------------------------------------------------------------------------
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    """An IDX file of unsigned bytes: two zeros, type 8, rank, big-endian sizes, contents."""
+    sizes = np.array(array.shape, ">u4").tobytes()
+    return bytes([0, 0, 8, array.ndim]) + sizes + array.astype(np.uint8).tobytes()
+
+
+def write_idx_set(folder: Path, n_train: int = 80, n_test: int = 40, side: int = 28) -> Path:
+    """Four packed IDX files of noise with a bright square, at one place a label (0 to 3)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(5)
+    for split, count in (("train", n_train), ("test", n_test)):
+        labels = np.arange(count) % 4
+        images = random.integers(0, 60, (count, side, side))
+        for image, label in zip(images, labels, strict=True):
+            top, left = 14 * (label // 2), 14 * (label % 2)
+            image[top : top + 10, left : left + 10] += 180
+        for name, array in ((f"{split}_images", images), (f"{split}_labels", labels)):
+            (folder / f"{FILES[name]}.gz").write_bytes(gzip.compress(idx_bytes(array), 1))
+    return folder
+
+
+# -- stored runs --------------------------------------------------------------------------------------------------
+
+
+def store_training(config: RunConfig, losses: list[float], shift: float = 0.0) -> RunFolder:
+    """A training stage with these training losses, from the initial point on, and made-up parameters."""
+    run = RunFolder(config)
+    run.path.mkdir(parents=True, exist_ok=True)
+    epochs = range(-1, len(losses) - 1)
+    history = pd.DataFrame({"epoch": epochs, "learning_rate": 0.01, "train_loss": losses, "train_accuracy": 0.5})
+    run.write_csv("history.csv", history.assign(test_loss=history["train_loss"] + 1, test_accuracy=0.4, seconds=1.0))
+    run.write_csv("iterations.csv", pd.DataFrame({"epoch": [0], "iteration": [0], "loss": [2.0], "accuracy": [0.1]}))
+    steps = torch.arange(config.n_angles, dtype=torch.float32) + shift
+    trajectory = torch.stack([torch.sin(steps * (row + 1)) for row in range(len(losses))])
+    best = losses.index(min(losses))
+    angles = trajectory[best].reshape(config.n_patches, -1)
+    run.write_tensors("best.safetensors", {"angles": angles, "bias": torch.zeros(config.image_size, config.image_size)})
+    run.write_tensors("trajectory.safetensors", {"angles": trajectory})
+    run.write_record("train", {}, 1.0, MACHINE, best_epoch=best - 1)
+    return run
+
+
+def store_hessian(run: RunFolder, estimates: list[float], parameters: dict | None = None) -> None:
+    run.write_csv("eigenvalue.csv", pd.DataFrame({"estimate": estimates}))
+    run.write_record("hessian", parameters or {}, 1.0, MACHINE, lambda_max=estimates[-1], converged=True)
+
+
+def store_landscape(run: RunFolder, x: list[float], y: list[float], loss: np.ndarray) -> None:
+    columns, rows = np.meshgrid(x, y)
+    run.write_csv("landscape.csv", pd.DataFrame({"x": columns.ravel(), "y": rows.ravel(), "loss": loss.ravel()}))
+    epochs = np.arange(-1, run.config.epochs)
+    run.write_csv("trajectory.csv", pd.DataFrame({"epoch": epochs, "x": epochs / 2, "y": -1.0 * epochs}))
+    best = run.record("train")["best_epoch"]
+    run.write_record("landscape", {}, 1.0, MACHINE, ratios=[0.75, 0.125], best_epoch=best)
+
+
+def flip_byte(file: Path, position: int = -1) -> None:
+    contents = bytearray(file.read_bytes())
+    contents[position] ^= 0xFF
+    file.write_bytes(contents)
+
+
+# -- other processes ----------------------------------------------------------------------------------------------
+
+
+def start_python(script: str) -> subprocess.Popen:
+    """Another Python process, on one thread, that finds the package, the tests' helpers and the same folders."""
+    path = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])
+    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", script]
+    return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+@contextlib.contextmanager
+def held_by_another_process(config: RunConfig, lock: str) -> Iterator[subprocess.Popen]:
+    """Within the block another process, which is yielded, holds a lock of the run."""
+    script = f"""
+from qpatch.config import RunConfig
+from qpatch.results import RunFolder
+with RunFolder(RunConfig.from_dict({config.to_dict()})).locked({lock!r}):
+    print("held", flush=True)
+    input()
+"""
+    with start_python(script) as process:
+        try:
+            assert process.stdout.readline() == "held\n", process.stderr.read()
+            yield process
+        finally:
+            process.kill()

@@ -1,0 +1,29 @@
+"""Every page of the built book, as readers see it: light on a wide screen, dark on a phone."""
+
+from pathlib import Path
+
+import pytest
+from site_checks import find_problems, serve
+
+SITE = Path(__file__).parents[2] / "_build" / "html"
+# Folders with an underscore hold the theme's templates, sources and downloads.
+PAGES = [
+    page.as_posix()
+    for page in sorted(path.relative_to(SITE) for path in SITE.rglob("*.html"))
+    if not any(part.startswith("_") for part in page.parts)
+]
+if "index.html" not in PAGES:
+    raise FileNotFoundError(f"no index.html in {SITE}; run `make book` first")
+
+
+@pytest.fixture(scope="module")
+def address():
+    with serve(SITE) as address:
+        yield address
+
+
+@pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 390)], ids=["light-wide", "dark-phone"])
+@pytest.mark.parametrize("page", PAGES)
+def test_page(browser, address, page, dark, width):
+    problems = find_problems(browser, f"{address}/{page}", dark=dark, width=width)
+    assert not problems, "\n".join([page, *problems])

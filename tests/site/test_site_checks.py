@@ -1,0 +1,89 @@
+"""Each check of the built site notices what it is there for, and a sound page passes them all."""
+
+import base64
+
+import pytest
+from site_checks import find_problems, launch_chromium, serve
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+ICON = "<link rel='icon' href='data:,'>"  # without one, Chromium asks for /favicon.ico
+FOLLOW_THE_READER = """<script>
+  document.documentElement.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+</script>"""
+SOUND = f"""<figure><img src="pixel.png" alt="A black pixel"></figure>
+<img loading="lazy" style="margin-top: 5000px" src="pixel.png" alt="Another, far below">
+<img src="data:image/png;base64,{PIXEL}" alt="A third">
+<div style="overflow-x: auto"><div style="width: 2000px">a wide table that scrolls by itself</div></div>
+<span class="math"><mjx-container>x</mjx-container></span>
+<div class="plotly-graph-div"><svg class="main-svg"></svg></div>
+"""
+
+
+@pytest.fixture
+def problems_of(browser, tmp_path):
+    """A function from a page's body to its problems."""
+    (tmp_path / "pixel.png").write_bytes(base64.b64decode(PIXEL))
+    (tmp_path / "broken.png").write_bytes(b"no image")
+
+    def problems_of(body: str, head: str = FOLLOW_THE_READER, dark: bool = True, width: int = 390) -> list[str]:
+        page = f"<!doctype html><html><head>{ICON}{head}</head>{body}"
+        (tmp_path / "page.html").write_text(page)
+        with serve(tmp_path) as address:
+            return find_problems(browser, f"{address}/page.html", dark=dark, width=width)
+
+    return problems_of
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("dark", [False, True])
+def test_sound_page(problems_of, dark, width):
+    assert problems_of(SOUND, dark=dark, width=width) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("<script>console.error('oh')</script>", "console error: oh"),
+        ("<script>throw Error('oh')</script>", "script error: oh"),
+        ("<script src='missing.js'></script>", "status 404"),
+        ("<script>setTimeout(() => fetch('missing.json'), 200)</script>", "status 404"),
+        ("<script src='http://127.0.0.1:9/x.js'></script>", "request failed"),
+        (
+            "<script src='https://cdn.example.org/x.js'></script>",
+            "request to another host: https://cdn.example.org/x.js",
+        ),
+        ("<link rel='stylesheet' href='https://fonts.example.org/x.css'>", "request to another host"),
+        ("<img src='broken.png' alt='A figure'>", "empty image: broken.png"),
+        ("<img src='pixel.png'>", "image without alt text: pixel.png"),
+        ("<img src='pixel.png' alt=' '>", "image without alt text: pixel.png"),
+        ("<img src='pixel.png' alt='_images/pixel.png'>", "image without alt text: pixel.png"),
+        ("<figure id='fig-x'><figcaption>Losses</figcaption></figure>", "figure without image: fig-x"),
+        ("<div class='plotly-graph-div' id='plot'></div>", "interactive figure not drawn: plot"),
+        (r"<span class='math'>\(x\)</span>", r"formula not set: \(x\)"),
+        (
+            "<pre class='wide' style='width: 800px'>x</pre>",
+            "scrolls horizontally at 390 px, for example because of <pre",
+        ),
+    ],
+)
+def test_broken_page(problems_of, body, expected):
+    problems = problems_of(body)
+    assert any(problem.startswith(expected) for problem in problems), problems
+
+
+def test_page_that_ignores_the_reader(problems_of):
+    assert problems_of("", head="<script>document.documentElement.dataset.theme = 'light'</script>") == [
+        "theme is 'light' for a reader who prefers 'dark'"
+    ]
+
+
+def test_page_that_is_missing(browser, tmp_path):
+    with serve(tmp_path) as address:
+        problems = find_problems(browser, f"{address}/missing.html", dark=False, width=1280)
+    assert f"status 404: {address}/missing.html" in problems
+
+
+def test_missing_chromium(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="apt-get install chromium"):
+        launch_chromium(playwright=None)

@@ -1,0 +1,53 @@
+import pandas as pd
+import pytest
+
+from qpatch.claims import CLAIMS, Count, claims_table, comparable_sets, compare, verdict
+from qpatch.config import RunConfig
+from qpatch.results import RunFolder, reference_table
+
+BY_NAME = {claim.name: claim for claim in CLAIMS}
+
+
+def test_neighbours_are_compared_at_fixed_patches():
+    table = pd.DataFrame(
+        {"n_patches": [4, 4, 4, 9, 9], "depth": [3, 1, 2, 1, 2], "lambda_max": [3.0, 1.0, 2.0, 2.0, 1.0]}
+    )
+    assert compare(BY_NAME["sharper"], table) == Count(2, 3)
+
+
+def test_missing_values_are_no_comparison():
+    table = pd.DataFrame({"n_patches": [4, 4], "depth": [1, 2], "lambda_max": [1.0, None]})
+    assert compare(BY_NAME["sharper"], table) == Count(0, 0)
+
+
+def test_the_published_curvatures_support_the_published_claim():
+    table = reference_table("runs")
+    assert compare(BY_NAME["sharper"], table) == Count(9, 9)
+    assert compare(BY_NAME["flatter"], table) == Count(8, 8)
+    assert compare(BY_NAME["planar"], table) == Count(12, 12)
+
+
+@pytest.mark.parametrize(
+    ("ours", "expected"),
+    [
+        (Count(0, 0), "not yet run at full size"),
+        (Count(9, 9), "confirmed"),
+        (Count(3, 3), "confirmed (so far 3 of 9 comparisons)"),
+        (Count(7, 9), "partly confirmed"),
+        (Count(2, 9), "not confirmed"),
+    ],
+)
+def test_verdicts(ours, expected):
+    assert verdict(Count(9, 9), ours) == expected
+
+
+def test_runs_of_other_seeds_are_not_compared(tmp_path):
+    configs = [RunConfig(stride=6), RunConfig(stride=3, depth=100), RunConfig(stride=3, seed=7)]
+    sets = comparable_sets([RunFolder(config, tmp_path) for config in configs])
+    assert sorted(map(len, sets)) == [1, 2]
+
+
+def test_a_table_without_runs_says_so():
+    table = claims_table([])
+    assert set(table["Verdict"]) == {"not yet run at full size"}
+    assert list(table["Ours, full size"]) == ["—"] * len(CLAIMS)

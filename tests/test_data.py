@@ -1,0 +1,200 @@
+"""Data: real digits against the golden pixels, batches against the protocol's own lines, damaged files."""
+
+import gzip
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from helpers import REPOSITORY, TINY, flip_byte, idx_bytes, write_idx_set
+from oracles import GOLDEN_FILES, load_golden
+from sklearn.model_selection import StratifiedKFold
+
+from qpatch.config import RunConfig
+from qpatch.data import FILES, DataError, data_folder, epoch_seeds, load_dataset, read_raw, stratified_batches
+
+MNIST = REPOSITORY / "data" / "mnist"
+
+
+# -- contents -----------------------------------------------------------------------------------------------------
+
+
+def test_real_digits_are_all_there(mnist):
+    assert mnist.train.images.shape == (60_000, 14, 14)
+    assert mnist.test.images.shape == (10_000, 14, 14)
+    assert mnist.train.images.dtype == torch.float32
+    assert mnist.train.labels.dtype == torch.int64
+    assert mnist.train.labels[:5].tolist() == [5, 0, 4, 1, 9]  # the first digits of the canonical files
+    assert mnist.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
+
+
+@pytest.mark.parametrize("path", GOLDEN_FILES, ids=lambda path: path.stem)
+def test_pixels_and_labels_are_those_that_the_author_fed(path, mnist):
+    _, golden = load_golden(path)
+    index = golden["image_index"].long()  # of test images
+    # both pool and scale in float32, in either order: angles up to pi/4 = 0.79 with an error of some 6e-8
+    assert (mnist.test.images[index] - golden["pixels"]).abs().max() < 3e-7
+    assert torch.equal(mnist.test.labels[index], golden["labels"])
+
+
+def test_angles_lie_between_zero_and_a_quarter_of_pi(mnist):
+    assert mnist.train.images.min() == 0
+    assert mnist.train.images.max() <= torch.pi / 4 * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("n_qubits", [4, 6])
+def test_pixels_are_scaled_by_the_qubits_and_pooled_two_by_two(n_qubits):
+    config = RunConfig(stride=2, depth=1, n_qubits=n_qubits, n_classes=8, n_train=20, n_test=5, batch_size=10)
+    images, labels = read_raw(MNIST, "train_images"), read_raw(MNIST, "train_labels")
+    kept = np.flatnonzero(labels < 8)[:20]
+    pooled = images[kept].astype(np.float64).reshape(20, 14, 2, 14, 2).mean(axis=(2, 4))
+    expected = pooled * 2 * np.pi / (255 * n_qubits)
+    split = load_dataset(config).train
+    assert np.abs(split.images.numpy() - expected).max() < 1e-6  # float32 of angles up to pi/2
+    assert split.labels.tolist() == labels[kept].tolist()
+
+
+def test_plain_files_are_read_as_packed_ones(tmp_path):
+    packed = write_idx_set(tmp_path / "packed")
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    for name in FILES.values():
+        (plain / name).write_bytes(gzip.decompress((packed / f"{name}.gz").read_bytes()))
+    one, other = load_dataset(TINY, packed), load_dataset(TINY, plain)
+    assert torch.equal(one.train.images, other.train.images)
+    assert torch.equal(one.test.labels, other.test.labels)
+
+
+def test_only_labels_below_the_number_of_classes_are_kept(shapes):
+    assert shapes.train.labels.tolist() == [0, 1, 2] * 20
+    assert len(shapes.test) == TINY.n_test
+
+
+def test_images_of_another_size_go_with_a_matching_configuration(tmp_path):
+    folder = write_idx_set(tmp_path / "shapes", side=32)
+    config = TINY.replace(image_size=16, stride=12)
+    assert load_dataset(config, folder).train.images.shape == (60, 16, 16)
+
+
+def test_environment_variable_points_at_the_data(monkeypatch, tmp_path):
+    monkeypatch.setenv("QPATCH_DATA", str(tmp_path))
+    assert data_folder("fashion") == tmp_path / "fashion"
+    monkeypatch.delenv("QPATCH_DATA")
+    assert data_folder("mnist") == MNIST
+
+
+# -- batches ------------------------------------------------------------------------------------------------------
+
+
+def test_epoch_seeds_are_the_protocols():
+    np.random.seed(1001)
+    expected = np.random.randint(0, 1 << 32, size=50)
+    assert epoch_seeds(RunConfig()).tolist() == expected.tolist()
+
+
+def test_batches_are_the_protocols_folds():
+    labels = torch.arange(600) % 10
+    expected = StratifiedKFold(n_splits=6, shuffle=True, random_state=77).split(np.zeros(600), labels)
+    batches = list(stratified_batches(labels, 6, 77))
+    assert [batch.tolist() for batch in batches] == [fold.tolist() for _, fold in expected]
+
+
+def test_batches_cut_the_images_into_equal_parts_with_the_classes_in_proportion(mnist):
+    labels = mnist.train.labels
+    batches = list(stratified_batches(labels, 60, 1))
+    assert [len(batch) for batch in batches] == [1000] * 60
+    assert torch.cat(batches).sort().values.equal(torch.arange(60_000))
+    shares = torch.stack([labels[batch].bincount(minlength=10) for batch in batches])
+    assert (shares - labels.bincount() / 60).abs().max() < 1 + 1e-6  # whole images: one more or fewer
+
+
+def test_epochs_and_seeds_draw_other_batches():
+    seeds, others = epoch_seeds(TINY), epoch_seeds(TINY.replace(seed=2))
+    assert len({*seeds.tolist(), *others.tolist()}) == 2 * TINY.epochs
+
+
+# -- bad input ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copied_mnist(tmp_path):
+    """A copy of the real test labels, the smallest of the four files."""
+    shutil.copy(MNIST / "t10k-labels-idx1-ubyte.gz", tmp_path)
+    return tmp_path
+
+
+def rewrite_labels(folder, change):
+    file = folder / "t10k-labels-idx1-ubyte.gz"
+    contents = bytearray(gzip.decompress(file.read_bytes()))
+    change(contents)
+    file.write_bytes(gzip.compress(bytes(contents)))
+
+
+def test_an_altered_digit_is_found_by_the_checksum(copied_mnist):
+    rewrite_labels(copied_mnist, lambda contents: contents.__setitem__(100, 3 ^ contents[100]))
+    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz is not the canonical file.*git checkout"):
+        read_raw(copied_mnist, "test_labels")
+
+
+@pytest.mark.parametrize("position", [0, 3, 500, -2])
+def test_a_flipped_byte_in_the_packed_file_names_the_file_and_the_remedy(copied_mnist, position):
+    flip_byte(copied_mnist / "t10k-labels-idx1-ubyte.gz", position)
+    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz .*get it back with 'git checkout -- data/mnist'"):
+        read_raw(copied_mnist, "test_labels")
+
+
+@pytest.mark.parametrize("length", [0, 5, 2000])
+def test_a_truncated_packed_file_names_the_file_and_the_remedy(copied_mnist, length):
+    file = copied_mnist / "t10k-labels-idx1-ubyte.gz"
+    file.write_bytes(file.read_bytes()[:length])
+    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz .*git checkout -- data/mnist"):
+        read_raw(copied_mnist, "test_labels")
+
+
+def test_a_missing_file_names_the_file_and_the_remedy(copied_mnist):
+    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte.* is missing; get it back with 'git checkout"):
+        read_raw(copied_mnist, "train_labels")
+
+
+def test_another_data_set_is_told_where_its_files_belong(tmp_path):
+    with pytest.raises(DataError, match=r"fashion.*train-images-idx3-ubyte.* is missing.*QPATCH_DATA"):
+        load_dataset(TINY.replace(dataset="fashion"), tmp_path / "fashion")
+
+
+def test_another_data_set_has_no_checksum_but_mnist_has(tmp_path):
+    folder = write_idx_set(tmp_path / "shapes")
+    assert len(load_dataset(TINY, folder).train) == TINY.n_train
+    with pytest.raises(DataError, match="is not the canonical file"):
+        load_dataset(TINY.replace(dataset="mnist"), folder)
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        (b"", r"is not an IDX file of unsigned bytes; its first bytes are"),
+        (b"\x89PNG", r"is not an IDX file of unsigned bytes; its first bytes are 89504e47"),
+        (idx_bytes(np.zeros(80))[:-1], r"is truncated or too long: 87 bytes for an array of shape \(80,\)"),
+        (idx_bytes(np.zeros(80)) + b"\0", r"is truncated or too long: 89 bytes"),
+        (idx_bytes(np.zeros(80))[:6], r"is truncated or too long: 6 bytes"),
+        (idx_bytes(np.zeros(79)), r"images of shape \(80, 28, 28\) do not go with labels of shape \(79,\)"),
+        (idx_bytes(np.full(80, 9)), r"0 images carry a label below 3; 60 were asked for"),
+    ],
+)
+def test_damaged_labels_of_another_data_set_are_told_apart(tmp_path, contents, message):
+    folder = write_idx_set(tmp_path / "shapes")
+    (folder / f"{FILES['train_labels']}.gz").unlink()
+    (folder / FILES["train_labels"]).write_bytes(contents)
+    with pytest.raises(DataError, match=message):
+        load_dataset(TINY, folder)
+
+
+def test_images_of_another_size_are_refused(tmp_path):
+    folder = write_idx_set(tmp_path / "shapes", side=32)
+    with pytest.raises(DataError, match=r"images have 32 x 32 pixels; image_size 14 needs 28 pixels a side"):
+        load_dataset(TINY, folder)
+
+
+def test_too_few_images_are_refused(tmp_path):
+    folder = write_idx_set(tmp_path / "shapes", n_train=40)
+    with pytest.raises(DataError, match=r"30 images carry a label below 3; 60 were asked for"):
+        load_dataset(TINY, folder)

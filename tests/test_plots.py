@@ -1,0 +1,98 @@
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from qpatch import plots
+from qpatch.ansatz import gates
+from qpatch.config import RunConfig
+from qpatch.diagrams import draw_circuit
+from qpatch.results import Landscape
+
+
+@pytest.fixture
+def ax():
+    fig, ax = plt.subplots()
+    yield ax
+    fig.canvas.draw()  # everything that was drawn can be rendered
+    plt.close(fig)
+
+
+@pytest.fixture
+def landscape():
+    x, y = np.linspace(-6, 9, 20), np.linspace(-5, 7, 20)
+    loss = 0.02 * x[None, :] ** 2 + 0.05 * y[:, None] ** 2
+    trajectory = np.array([[4.0, 3.0], [3.0, 4.0], [0.0, 0.0]])
+    return Landscape(x, y, loss, trajectory, np.array([0.8, 0.15]), 2)
+
+
+@pytest.fixture
+def table():
+    return pd.DataFrame({"n_patches": [4, 4, 9], "depth": [4, 2, 2], "lambda_max": [8.0, 5.0, np.nan]})
+
+
+def test_colors_of_patch_numbers_differ():
+    assert len(set(plots.PATCH_COLORS.values())) == len(plots.PATCH_COLORS)
+    assert set(plots.PATCH_COLORS) == set(plots.PATCH_MARKERS)
+    assert plots.patch_color(25) == plots.OTHER_COLOR
+
+
+def test_axes_are_in_units_of_the_trajectory_norm(landscape, ax):
+    np.testing.assert_allclose(plots.trajectory_norms(landscape), [5, 5])
+    plots.draw_landscape(ax, landscape)
+    low, high = ax.get_xlim()
+    assert low >= -6 / 5 - 1e-9
+    assert high <= 9 / 5 + 1e-9
+
+
+def test_trajectory_of_no_extent_keeps_its_units(landscape):
+    still = Landscape(landscape.x, landscape.y, landscape.loss, np.zeros((3, 2)), landscape.ratios, 0)
+    np.testing.assert_allclose(plots.trajectory_norms(still), [1, 1])
+
+
+def test_contours_stand_half_a_unit_apart(landscape):
+    levels = plots.contour_levels(landscape.loss)
+    np.testing.assert_allclose(np.diff(levels), 0.5)
+    assert levels[0] <= landscape.loss.min()
+    assert levels[-1] >= landscape.loss.max()
+
+
+@pytest.mark.parametrize("loss", [np.full((3, 3), 2.0), np.linspace(0, 1e-4, 9).reshape(3, 3)])
+def test_shallow_landscapes_have_contours_too(loss, ax, landscape):
+    levels = plots.contour_levels(loss)
+    assert np.all(np.diff(levels) > 0)
+    assert levels[0] <= loss.min()
+    assert levels[-1] >= loss.max()
+
+
+def test_missing_values_are_not_drawn(table, ax):
+    plots.draw_by_depth(ax, table, "lambda_max")
+    assert [list(line.get_xdata()) for line in ax.lines] == [[2, 4]]
+
+
+def test_published_values_are_told_apart(table, ax):
+    plots.draw_by_depth(ax, table, "lambda_max", published=True)
+    assert ax.lines[0].get_linestyle() == "--"
+
+
+def test_outlines_count_the_patches(ax):
+    config = RunConfig(stride=3)
+    plots.draw_patch_outlines(ax, np.zeros((14, 14)), config)
+    assert len(ax.patches) == config.n_patches + 1  # and the shaded first one
+
+
+def test_circuit_shows_every_rotation_and_ring(ax):
+    draw_circuit(ax, gates(4, 1), 4)
+    rotations = sum(gate.kind != "cz" for gate in gates(4, 1))
+    assert len(ax.patches) == rotations + 4
+
+
+def test_surface_asks_no_host_for_its_script(landscape):
+    html = plots.landscape_surface(landscape, "a surface")
+    assert "plotly-graph-div" in html
+    assert "src=" not in html
+    assert 'aria-label="a surface"' in html
