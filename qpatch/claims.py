@@ -31,9 +31,9 @@ class Claim:
 CLAIMS = (
     Claim("deeper", "More parameters per QNN: a deeper minimum (training loss falls with depth)", "Table 1",
           "train_loss", "depth", "n_patches", rises=False),
-    Claim("sharper", "More parameters per QNN: a sharper minimum (λ_max rises with depth)", "Table 3",
+    Claim("sharper", "More parameters per QNN: a sharper minimum (λ max rises with depth)", "Table 3",
           "lambda_max", "depth", "n_patches"),
-    Claim("flatter", "More patches: a flatter minimum (λ_max falls with the number of patches)", "Table 3",
+    Claim("flatter", "More patches: a flatter minimum (λ max falls with the number of patches)", "Table 3",
           "lambda_max", "n_patches", "depth", rises=False),
     Claim("accurate", "More patches: better test accuracy", "Table 1",
           "test_accuracy", "n_patches", "depth"),

@@ -251,10 +251,10 @@ def profile_runs(name: str) -> tuple[RunConfig, ...]:
         return tuple(RunConfig(stride=stride, depth=depth) for stride in PAPER_STRIDES for depth in PAPER_DEPTHS)
     if name == "class":
         common = {"n_train": 2000, "n_test": 1000, "batch_size": 100, "epochs": 15}
-        row = [RunConfig(stride=stride, depth=4, **common) for stride in (2, 3, 6)]
         small = common | {"n_qubits": 4, "n_classes": 8}
-        grid = [RunConfig(stride=stride, depth=depth, **small) for stride in (2, 5, 10) for depth in (16, 8, 4, 2)]
-        return (*row, *grid)
+        grid = [RunConfig(stride=stride, depth=depth, **small) for stride in (2, 5, 10) for depth in (8, 4, 2)]
+        row = [RunConfig(stride=6, depth=depth, **common | {"n_train": 1000}) for depth in (8, 4, 2)]
+        return (*grid[:3], *row, *grid[3:])
     if name == "smoke":
         tiny = {"n_qubits": 4, "n_classes": 3, "n_train": 120, "n_test": 60, "batch_size": 30, "epochs": 3}
         return tuple(RunConfig(stride=stride, depth=1, **tiny) for stride in (10, 5))

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 
 from qpatch import ansatz, blocks
+from qpatch.encoding import apply_gates
 from qpatch.pauli import kron
 
 
@@ -83,16 +84,6 @@ def encoding_gates(coefficients: torch.Tensor, features: torch.Tensor) -> torch.
         monomials = (monomials.unsqueeze(-1) * circle[..., j, None, :]).flatten(-2)
     gates = monomials @ coefficients  # (P, 2, n, B, 8)
     return torch.view_as_complex(gates.reshape(*gates.shape[:-1], 4, 2)).unflatten(-1, (2, 2))
-
-
-def apply_gates(gates: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-    """Apply one 2 x 2 matrix a qubit to every image's statevector: ``(P, n, B, 2, 2)`` on ``(P, B or 1, 2^n)``."""
-    n_qubits = gates.shape[1]
-    left = functools.reduce(kron, gates[:, : n_qubits // 2].unbind(1))  # (P, B, 2^(n/2), 2^(n/2))
-    right = functools.reduce(kron, gates[:, n_qubits // 2 :].unbind(1))
-    half = left.shape[-1]
-    grid = states.reshape(*states.shape[:2], half, half)
-    return (left @ grid @ right.mT).flatten(-2)
 
 
 def statevectors(prepared: Prepared, features: torch.Tensor) -> torch.Tensor:

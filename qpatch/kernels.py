@@ -14,10 +14,10 @@ from numba import njit
 
 LANES = 16  # columns of a unitary that a tile holds: 2^8 amplitudes of 16 columns fill two thirds of a level-1 cache
 
-_compiled = njit(nogil=True, fastmath={"contract", "reassoc", "nsz"}, cache=True)
+compiled = njit(nogil=True, fastmath={"contract", "reassoc", "nsz"}, cache=True)
 
 
-def _for_each(count: int, task: Callable[[int], None]) -> None:
+def for_each(count: int, task: Callable[[int], None]) -> None:
     threads = min(torch.get_num_threads(), count)
     if threads == 1:
         for index in range(count):
@@ -46,11 +46,11 @@ def sweep_states(rotations: torch.Tensor, diagonals: torch.Tensor, start: torch.
     out = torch.empty(batch, *start.shape, dtype=start.dtype)
     plain = [torch.view_as_real(tensor.resolve_conj().contiguous()).numpy() for tensor in (diagonals, start, out)]
     angles = rotations.contiguous().numpy()
-    _for_each(batch, lambda index: _sweep_columns(angles[index], plain[0][index], plain[1], lanes, plain[2][index]))
+    for_each(batch, lambda index: _sweep_columns(angles[index], plain[0][index], plain[1], lanes, plain[2][index]))
     return out
 
 
-@_compiled
+@compiled
 def _sweep_columns(rotations, diagonals, start, lanes, out):
     depth, n_qubits = rotations.shape[:2]
     dim, columns = start.shape[:2]
@@ -77,7 +77,7 @@ def _sweep_columns(rotations, diagonals, start, lanes, out):
                 out[row, first + lane, 1] = imag[row * lanes + lane]
 
 
-@_compiled
+@compiled
 def _rotate_pair(values, low, high, size, cos, sin):
     lower, upper = values[low : low + size], values[high : high + size]
     for k in range(size):
@@ -86,7 +86,7 @@ def _rotate_pair(values, low, high, size, cos, sin):
         upper[k] = sin * x + cos * y
 
 
-@_compiled
+@compiled
 def _multiply_diagonal(real, imag, diagonal, lanes):
     for row in range(len(diagonal)):
         a, b = diagonal[row, 0], diagonal[row, 1]
@@ -121,11 +121,11 @@ def sweep_down(
     # The blocks leave the halves of a string swapped; unsigned, so that Numba need not look for negative indices.
     gathers = [index.numpy().astype(np.uint32) for index in (swap, swap[permutation])]
     turned = signs.to(coefficients.dtype).numpy()
-    _for_each(len(values), lambda i: _sweep_strings(angles[i], values[i], *gathers, turned, final_ring, result[i]))
+    for_each(len(values), lambda i: _sweep_strings(angles[i], values[i], *gathers, turned, final_ring, result[i]))
     return gradient
 
 
-@_compiled
+@compiled
 def _sweep_strings(circle, start, swap, swap_and_ring, signs, final_ring, gradient):
     depth, n_qubits = circle.shape[0], circle.shape[2]
     half_qubits = n_qubits // 2
@@ -150,13 +150,13 @@ def _sweep_strings(circle, start, swap, swap_and_ring, signs, final_ring, gradie
             gradient[block, 0, qubit] = swapped[4 ** ((2 * n_qubits - 1 - qubit - half_qubits) % n_qubits)] / 2
 
 
-@_compiled
+@compiled
 def _gather(values, index, out):
     for k in range(len(out)):
         out[k] = values[index[k]]
 
 
-@_compiled
+@compiled
 def _rotate_strings(values, circle, qubit, size):
     cos_x, sin_x = circle[0, qubit, 0], circle[0, qubit, 1]
     cos_y, sin_y = circle[1, qubit, 0], circle[1, qubit, 1]

@@ -10,8 +10,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 PATCH_COLORS = {4: "#0072B2", 9: "#D55E00", 16: "#009E73", 36: "#AA4499", 49: "#8A6D00", 121: "#3A9BD0"}
 PATCH_MARKERS = {4: "o", 9: "s", 16: "^", 36: "D", 49: "v", 121: "P"}
@@ -113,7 +114,7 @@ def draw_curves(ax: Axes, history, quantity: str = "loss", best_epoch: int | Non
     if best_epoch is not None:
         ax.axvline(best_epoch, color=BEST_COLOR, lw=1.2, zorder=0)
     if quantity == "loss":
-        ax.set_yscale("log")
+        use_log_scale(ax)
     ax.set(xlabel="epoch", ylabel=quantity)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
@@ -137,9 +138,24 @@ def draw_by_depth(ax: Axes, summary, column: str, label: str = "", published: bo
         color, marker = patch_color(n_patches), patch_marker(n_patches)
         name = f"{n_patches} patches" + (" (paper)" if published else "")
         ax.plot(group["depth"], group[column], color=color, marker=marker, label=name, **style)
-    ax.set(xlabel="depth", ylabel=label or column.replace("_", " "))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set(xlabel="depth", ylabel=label or column.replace("_", " "), xticks=sorted(summary["depth"].unique()))
     return ax
+
+
+def use_log_scale(ax: Axes) -> Axes:
+    """Logarithmic losses or eigenvalues, with plain numbers at 1, 2 and 5 of each decade."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    return ax
+
+
+def share_legend(fig: Figure) -> None:
+    """One legend below all axes of a figure, each label once."""
+    entries = {label: handle for ax in fig.axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    if entries:
+        fig.legend(entries.values(), entries, loc="outside lower center", ncols=3, fontsize=9)
 
 
 def draw_epochs(ax: Axes, table, column: str, label: str = "") -> Axes:
@@ -166,9 +182,11 @@ def trajectory_norms(landscape) -> np.ndarray:
 
 
 def contour_levels(loss) -> np.ndarray:
-    """Levels at multiples of 0.5 that span the losses of a grid; a finer step where these would be fewer than five."""
+    """Levels at multiples of 0.5 that span a grid's losses; finer if these are fewer than five, wider above 24."""
     low, high = float(np.min(loss)), float(np.max(loss))
     step = CONTOUR_STEP
+    while (high - low) / step > 24:
+        step *= 2
     while (high - low) / step < 5 and high > low:
         step /= 5 if round(step, 6) in (0.5, 0.05, 0.005) else 2
     return np.arange(np.floor(low / step), np.ceil(high / step) + 1) * step
@@ -196,37 +214,3 @@ def draw_landscape(ax: Axes, landscape, title: str = "") -> Axes:
     ax.set(xlabel=f"PC 1 ({ratios[0]} %)", ylabel=f"PC 2 ({ratios[1]} %)", title=title)
     ax.grid(False)
     return ax
-
-
-def landscape_surface(landscape, description: str) -> str:
-    """The landscape as a surface that can be turned, as HTML for a page that has plotly.js.
-
-    On paper it is hidden: draw its static twin, `draw_landscape`, beside it.
-    """
-    import plotly.graph_objects as go
-
-    unit_x, unit_y = trajectory_norms(landscape)
-    path = landscape.trajectory / (unit_x, unit_y)
-    surface = go.Surface(
-        x=landscape.x / unit_x, y=landscape.y / unit_y, z=landscape.loss, colorscale="Viridis",
-        opacity=0.92, showscale=False, hovertemplate="PC 1 %{x:.2f}<br>PC 2 %{y:.2f}<br>loss %{z:.3f}<extra></extra>",
-    )  # fmt: skip
-    height = np.full(len(path), float(np.min(landscape.loss)))
-    colors = [f"rgb({r * 255:.0f},{g * 255:.0f},{b * 255:.0f})" for r, g, b, _ in trajectory_colors(len(path))]
-    epochs = np.arange(len(path)) - 1
-    line = go.Scatter3d(
-        x=path[:, 0], y=path[:, 1], z=height, mode="lines+markers", marker={"size": 3, "color": colors},
-        line={"color": "#9467BD", "width": 3}, customdata=epochs, hovertemplate="epoch %{customdata}<extra></extra>",
-    )  # fmt: skip
-    figure = go.Figure([surface, line])
-    axes = {
-        "xaxis": {"title": {"text": "PC 1"}},
-        "yaxis": {"title": {"text": "PC 2"}},
-        "zaxis": {"title": {"text": "loss"}},
-    }
-    figure.update_layout(
-        scene=axes | {"camera": {"eye": {"x": 1.4, "y": -1.4, "z": 0.9}}}, showlegend=False, height=440,
-        margin={"l": 0, "r": 0, "t": 0, "b": 0}, paper_bgcolor="white", font={"color": INK},
-    )  # fmt: skip
-    body = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False, "responsive": True})
-    return f'<div class="qpatch-interactive" role="img" aria-label="{description}">{body}</div>'

@@ -77,7 +77,9 @@ def ours_alone(runs: Sequence[RunFolder], columns: Sequence[str]) -> Styler:
 def plain(table: pd.DataFrame, text: bool = False) -> Styler:
     """A table as it is; ``text`` sets words flush left instead of numbers flush right."""
     table = table.rename_axis(columns=None)
-    return _styled(table.style.format(na_rep=MISSING, thousands=","), "qpatch-table text" if text else "qpatch-table")
+    return _styled(
+        table.style.format(na_rep=MISSING, thousands=",", precision=2), "qpatch-table text" if text else "qpatch-table"
+    )
 
 
 def _styled(styler: Styler, css_class: str = "qpatch-table") -> Styler:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch.nn.functional import cross_entropy
 
 from qpatch import ansatz
 from qpatch.config import RunConfig
@@ -101,7 +101,7 @@ class FlatLoss:
         angles, bias = flat.split([self.config.n_angles, self.config.image_size**2])
         angles = angles.reshape(self.config.n_patches, -1)
         bias = bias.reshape(self.config.image_size, self.config.image_size)
-        return F.cross_entropy(logits(angles, bias, self.images, self.config), self.labels)
+        return cross_entropy(logits(angles, bias, self.images, self.config), self.labels)
 
 
 # -- derivatives --------------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def gradient(loss, point: torch.Tensor) -> torch.Tensor:
 
 
 def hessian_products(loss, point: torch.Tensor, vectors: torch.Tensor, batched: bool = True) -> torch.Tensor:
-    """H v for each row v of ``vectors``, by double backward; ``batched`` does all rows at once, in plain PyTorch only."""
+    """H v for each row v of ``vectors``, by double backward; ``batched``, which plain PyTorch allows, is faster."""
     point = point.detach().requires_grad_()
     (first,) = torch.autograd.grad(loss(point), point, create_graph=True)
     if batched:

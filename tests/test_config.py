@@ -117,7 +117,8 @@ def test_run_id_names_every_departure_from_the_protocol():
     base = RunConfig(stride=2, depth=4)
     departures = {
         "dataset": "fashion", "n_qubits": 10, "n_classes": 8, "scale": 10.0, "epochs": 3, "batch_size": 500,
-        "n_train": 30_000, "n_test": 500, "learning_rate": 0.5, "weight_decay": 0.0, "cosine_period": 7, "image_size": 16,
+        "n_train": 30_000, "n_test": 500, "learning_rate": 0.5, "weight_decay": 0.0, "cosine_period": 7,
+        "image_size": 16,
     }  # fmt: skip
     ids = [base.run_id, *(base.replace(**{name: value}).run_id for name, value in departures.items())]
     assert len(set(ids)) == len(departures) + 1

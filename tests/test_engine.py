@@ -72,7 +72,7 @@ def test_the_whole_hessian_by_angles_and_features_is_that_of_the_dense_circuit(n
 
 
 def test_gradients_obey_the_parameter_shift_rule():
-    """Each angle enters through one rotation, so the derivative is half the difference of values a quarter turn apart."""
+    """Each angle enters through one rotation: the derivative is half the difference of values a quarter turn off."""
     angles, features = circuit(4, 2, n_patches=1, n_images=1)
     jacobian = torch.autograd.functional.jacobian(lambda a: fast(a, features, 4, 8)[0, 0], angles)[:, 0]
     for index in range(angles.shape[1]):

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 from oracles import FlatLoss, cut_patches, expectations, gradient, hessian_products, logits
+from torch.nn.functional import cross_entropy
 
 import qpatch
 from qpatch.config import RunConfig
@@ -44,7 +44,7 @@ def model_loss(config: RunConfig, images: torch.Tensor, labels: torch.Tensor):
     def loss(flat):
         angles, bias = flat.split([config.n_angles, config.image_size**2])
         parameters = {"angles": angles.reshape(model.angles.shape), "bias": bias.reshape(model.bias.shape)}
-        return F.cross_entropy(torch.func.functional_call(model, parameters, (images,)), labels)
+        return cross_entropy(torch.func.functional_call(model, parameters, (images,)), labels)
 
     return loss
 

@@ -1,4 +1,4 @@
-"""Pauli strings against dense matrices. Double precision: entries of order 1, so 1e-12 leaves room for rounding alone."""
+"""Pauli strings against dense matrices, in double precision: on entries of order 1, 1e-12 is room for rounding."""
 
 import itertools
 

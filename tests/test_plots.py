@@ -11,6 +11,7 @@ from qpatch import plots
 from qpatch.ansatz import gates
 from qpatch.config import RunConfig
 from qpatch.diagrams import draw_circuit
+from qpatch.interactive import landscape_surface
 from qpatch.results import Landscape
 
 
@@ -92,7 +93,7 @@ def test_circuit_shows_every_rotation_and_ring(ax):
 
 
 def test_surface_asks_no_host_for_its_script(landscape):
-    html = plots.landscape_surface(landscape, "a surface")
+    html = landscape_surface(landscape, "a surface")
     assert "plotly-graph-div" in html
     assert "src=" not in html
     assert 'aria-label="a surface"' in html

@@ -1,0 +1,231 @@
+"""The command line: bad input, and one small run through Papermill from nothing to checked results."""
+
+import json
+import shutil
+
+import pytest
+from helpers import REPOSITORY, TINY, flip_byte, held_by_another_process, store_training, write_idx_set
+from typer.testing import CliRunner
+
+from qpatch.cli import app
+from qpatch.config import profile_runs
+from qpatch.results import OUTPUTS, STAGES, RunFolder, stored_runs
+from qpatch.sweep import BUSY
+
+TINY_PARAMETERS = [
+    f"--param={name}={getattr(TINY, name)}"
+    for name in ("dataset", "n_qubits", "n_classes", "n_train", "n_test", "batch_size", "epochs")
+]
+TINY_RUN = ["run", "--stride", "10", "--depth", "1", *TINY_PARAMETERS, "-p", "n_points=4"]
+LOSSES = [2.0, 1.0, 1.0, 1.0, 1.0]
+
+
+def qpatch(*arguments: str):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+# -- bad input ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--stride", "5"], "stride 5 does not tile 14 pixels with 8-pixel patches; use 1, 2, 3 or 6"),
+        (["run", "--depth", "-1"], "depth is -1; it must be at least 1"),
+        (["run", "-p", "n_qubits=5"], "n_qubits is 5; it must be even and at least 2"),
+        (["run", "-p", "n_qubits=4", "--stride", "2"], "n_classes is 10; 4 qubits read out 2 to 8 classes"),
+        (["run", "-p", "n_qubit=4"], "unknown parameter 'n_qubit'; did you mean 'n_qubits'?"),
+        (["run", "-p", "epochs=many"], "parameter epochs is 'many'; it must be a whole number"),
+        (["run", "-p", "epochs"], "parameter 'epochs' has no value; write it as name=value"),
+        (["run", "--stage", "test"], "stage is 'test'; it must be one of train, hessian, landscape or all"),
+        (["run", "--depth", "deep"], "'deep' is not a valid int"),
+        (["sweep", "--profile", "papre"], "unknown profile 'papre'; the profiles are smoke, class, paper"),
+        (["sweep", "--depth", "7"], "no run of profile 'paper' has stride"),
+        (["sweep", "--workers", "0"], "0 is not in the range"),
+        (["sweep", "-p", "sclae=3"], "unknown parameter 'sclae'; did you mean 'scale'?"),
+        (["status", "--profile", "big"], "unknown profile 'big'"),
+        (["swep"], "No such command 'swep'"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_starts(arguments, message, results_folder):
+    result = qpatch(*arguments)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+    assert "Traceback" not in result.output
+    assert not results_folder.exists()
+
+
+def test_without_arguments_it_lists_its_commands():
+    output = qpatch().output
+    assert all(command in output for command in ("run", "sweep", "status", "check"))
+
+
+def test_a_results_folder_that_cannot_be_made_says_so(results_folder):
+    results_folder.write_text("a file in the place of the folder")
+    result = qpatch(*TINY_RUN)
+    assert result.exit_code == 1
+    assert "cannot write to" in result.stderr
+    assert "set QPATCH_RESULTS to a folder that you can write to" in result.stderr
+
+
+def test_a_run_that_another_process_computes_is_busy():
+    with held_by_another_process(TINY, ".run.lock"):
+        result = qpatch(*TINY_RUN)
+    assert result.exit_code == BUSY
+    assert f"{TINY.run_id} is being computed by another process" in result.stderr
+
+
+def test_a_later_stage_without_a_training_says_so():
+    result = qpatch(*TINY_RUN, "--stage", "hessian")
+    assert result.exit_code == 1
+    assert "needs a finished training; run the train stage first" in result.stderr
+
+
+def test_sweep_parameters_that_change_the_depth_change_the_learning_rate_with_it(monkeypatch):
+    swept = []
+    monkeypatch.setattr("qpatch.sweep.execute_sweep", lambda runs, *rest: swept.extend(runs) or [])
+    assert qpatch("sweep", "--stride", "6", "--depth", "50", "-p", "depth=200").exit_code == 0
+    assert [run.config.learning_rate for run in swept] == [1e-3]
+
+
+def test_sweep_takes_the_asked_part_of_a_profile(monkeypatch):
+    swept = []
+    monkeypatch.setattr("qpatch.sweep.execute_sweep", lambda runs, *rest: swept.extend(runs) or [])
+    qpatch("sweep", "--stride", "6", "--stride", "2", "--depth", "100", "-p", "seed=4")
+    assert [run.run_id for run in swept] == ["mnist-s6-d100-seed4", "mnist-s2-d100-seed4"]
+
+
+def test_status_and_check_of_nothing():
+    assert "no finished training under" in qpatch("status").output
+    assert qpatch("check").output == "0 runs checked, 0 problems\n"
+    listed = qpatch("status", "--profile", "smoke").output
+    assert all(config.run_id in listed for config in profile_runs("smoke"))
+    assert listed.count("missing") == 3 * len(profile_runs("smoke"))
+
+
+@pytest.mark.parametrize("name", ["train.json", "history.csv", "best.safetensors"])
+def test_check_finds_a_training_that_lost_a_file_or_half_its_record(name):
+    """Such a run is no finished one, but its remains are a problem."""
+    run = store_training(TINY, LOSSES)
+    file = run.path / name
+    if name == "train.json":
+        file.write_bytes(file.read_bytes()[:100])
+    else:
+        file.unlink()
+    result = qpatch("check")
+    assert result.exit_code == 1
+    assert f"{TINY.run_id}: the train stage is" in result.stderr
+
+
+# -- a run from nothing -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder with one run, its command's result, and a data folder."""
+    root = tmp_path_factory.mktemp("finished")
+    write_idx_set(root / "data" / "shapes")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QPATCH_DATA", str(root / "data"))
+        patch.setenv("QPATCH_RESULTS", str(root / "results"))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield root, qpatch(*TINY_RUN)
+
+
+@pytest.fixture
+def run(finished, monkeypatch):
+    """The finished run, read in place."""
+    monkeypatch.setenv("QPATCH_RESULTS", str(finished[0] / "results"))
+    return RunFolder(TINY)
+
+
+@pytest.fixture
+def copied(finished, results_folder):
+    """A copy of the finished run, to be damaged."""
+    shutil.copytree(finished[0] / "results", results_folder)
+    return RunFolder(TINY)
+
+
+def test_run_executes_all_stages(finished, run):
+    _, result = finished
+    assert result.exit_code == 0, result.output
+    assert [line.split(" done in")[0] for line in result.output.splitlines()] == [
+        f"{TINY.run_id}: {stage}" for stage in STAGES
+    ]
+    assert [run.state(stage) for stage in STAGES] == ["done"] * 3
+
+
+def test_run_stores_complete_results(run):
+    assert {file for names in OUTPUTS.values() for file in names} <= {path.name for path in run.path.iterdir()}
+    assert len(run.history()) == TINY.epochs + 1
+    assert run.history()["train_loss"].iloc[-1] < run.history()["train_loss"].iloc[0] / 2
+    assert run.landscape().loss.shape == (4, 4)
+    assert run.record("hessian")["lambda_max"] == pytest.approx(run.eigenvalue_estimates()[-1], rel=1e-3)
+    for stage in STAGES:
+        record = run.record(stage)
+        assert record["config"] == TINY.to_dict()
+        assert record["machine"]["threads"] == 1
+        assert record["seconds"] > 0
+
+
+def test_what_is_published_of_a_run_is_small(run):
+    """At most 4 MB a run at full size; here a thousandth of it would be too much but for the fixed parts."""
+    published = [file for names in OUTPUTS.values() for file in names if file != "trajectory.safetensors"]
+    assert sum((run.path / name).stat().st_size for name in published) < 40_000
+
+
+def test_run_keeps_its_executed_notebooks_with_figures(run):
+    for stage in STAGES:
+        notebook = json.loads((run.path / "notebooks" / f"{stage}.ipynb").read_text())
+        code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+        assert all(cell["execution_count"] for cell in code)
+        kinds = {kind for cell in code for output in cell["outputs"] for kind in output.get("data", {})}
+        assert "image/png" in kinds
+        injected = next(cell for cell in code if "injected-parameters" in cell["metadata"]["tags"])
+        assert "stride = 10" in "".join(injected["source"])
+
+
+def test_second_run_does_nothing(run):
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
+    result = qpatch(*TINY_RUN)
+    assert (result.exit_code, result.output) == (0, f"{TINY.run_id}: nothing to do\n")
+    assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
+
+
+def test_check_of_a_finished_run_passes(run):
+    result = qpatch("check")
+    assert (result.exit_code, result.output) == (0, "1 runs checked, 0 problems\n")
+
+
+def test_status_shows_what_is_done_and_what_other_parameters_made(run):
+    (line,) = qpatch("status").output.splitlines()
+    assert line.split() == [TINY.run_id, "train:", "done", "hessian:", "done", "landscape:", "stale"]  # n_points=4
+
+
+def test_the_run_is_listed_among_the_stored(run):
+    assert [found.config for found in stored_runs()] == [TINY]
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "landscape.csv", "trajectory.safetensors"])
+def test_check_finds_a_flipped_byte(copied, name):
+    flip_byte(copied.path / name)
+    result = qpatch("check")
+    assert result.exit_code == 1
+    assert f"{TINY.run_id}: {name} was altered after it was written" in result.stderr
+    assert "1 runs checked, 1 problems" in result.output
+
+
+def test_a_failing_cell_exits_with_an_error_names_the_notebook_and_keeps_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("QPATCH_DATA", str(tmp_path / "empty"))
+    result = qpatch(*TINY_RUN)
+    notebook = RunFolder(TINY).path / "notebooks" / "train.ipynb"
+    assert result.exit_code == 1
+    assert f"of the train notebook failed (DataError: {tmp_path}/empty/shapes/train-images-idx3-ubyte" in result.stderr
+    assert f"see {notebook}" in result.stderr
+    assert "Traceback" not in result.output
+    assert "DataError" in notebook.read_text()
+    assert qpatch("check").exit_code == 0  # nothing finished, nothing damaged
+
+
+def test_the_module_runs_as_the_command():
+    assert (REPOSITORY / "qpatch" / "__main__.py").read_text().count("app(") == 1

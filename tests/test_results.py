@@ -1,0 +1,304 @@
+"""Stored results: what is done, missing or stale, what `check` finds, tables, and one writer at a time."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from helpers import (
+    MACHINE,
+    REPOSITORY,
+    TINY,
+    flip_byte,
+    held_by_another_process,
+    store_hessian,
+    store_landscape,
+    store_training,
+)
+
+from qpatch.config import RunConfig
+from qpatch.results import (
+    OUTPUTS,
+    STAGES,
+    ResultError,
+    RunFolder,
+    reference_table,
+    results_folder,
+    stored_runs,
+    summary,
+)
+
+LOSSES = [2.0, 1.0, 0.5, 0.25, 0.75]  # of the initial point and four epochs; the best is epoch 2
+GRID = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+
+
+@pytest.fixture
+def run():
+    """All three stages of a run, done."""
+    run = store_training(TINY, LOSSES)
+    store_hessian(run, [3.0, 4.0])
+    store_landscape(run, [-1.0, 0.0, 1.0], [0.0, 2.0], GRID)
+    return run
+
+
+def states(run: RunFolder) -> list[str]:
+    return [run.state(stage) for stage in STAGES]
+
+
+# -- reading ------------------------------------------------------------------------------------------------------
+
+
+def test_results_are_read_as_they_were_written(run):
+    assert run.history()["train_loss"].tolist() == LOSSES
+    assert run.history()["epoch"].tolist() == [-1, 0, 1, 2, 3]
+    assert run.iterations()["loss"].tolist() == [2.0]
+    assert run.eigenvalue_estimates().tolist() == [3.0, 4.0]
+    assert run.trajectory().shape == (5, TINY.n_angles)
+    assert torch.equal(run.best_parameters()["angles"].flatten(), torch.from_numpy(run.trajectory()[3]))
+
+
+def test_landscape_has_a_row_for_each_y_and_marks_the_best_epoch(run):
+    landscape = run.landscape()
+    assert landscape.x.tolist() == [-1, 0, 1]
+    assert landscape.y.tolist() == [0, 2]
+    assert np.array_equal(landscape.loss, GRID)
+    assert landscape.ratios.tolist() == [0.75, 0.125]
+    assert landscape.best == 3
+    assert landscape.trajectory[landscape.best].tolist() == [1, -2]  # as laid out for epoch 2
+
+
+def test_results_that_are_missing_name_the_file_and_the_remedy():
+    run = RunFolder(TINY)
+    for read in (run.history, run.iterations, run.best_parameters, run.trajectory, run.landscape):
+        with pytest.raises(ResultError, match=r"is missing; run 'qpatch run --stride 10 --depth 1 "):
+            read()
+
+
+def test_environment_variable_points_at_the_results(monkeypatch, tmp_path):
+    assert RunFolder(TINY).path == tmp_path / "results" / TINY.run_id
+    monkeypatch.delenv("QPATCH_RESULTS")
+    assert results_folder() == REPOSITORY / "data" / "results"
+
+
+# -- done, missing, stale -----------------------------------------------------------------------------------------
+
+
+def test_stages_are_done_or_missing(run):
+    assert states(run) == ["done"] * 3
+    assert states(RunFolder(TINY.replace(seed=5))) == ["missing"] * 3
+
+
+@pytest.mark.parametrize("kept", [0, 1, 40, -3])
+def test_a_half_written_record_is_missing(run, kept):
+    record = run.path / "hessian.json"
+    record.write_bytes(record.read_bytes()[:kept])
+    assert states(run) == ["done", "missing", "done"]
+
+
+def test_a_record_of_bytes_that_are_no_text_is_missing(run):
+    flip_byte(run.path / "hessian.json", 10)
+    assert states(run) == ["done", "missing", "done"]
+
+
+@pytest.mark.parametrize("contents", ["[]", "3", "null", "{}"])
+def test_a_record_of_something_else_is_not_done(run, contents):
+    (run.path / "hessian.json").write_text(contents)
+    assert run.state("hessian") in ("missing", "stale")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_without_one_of_its_files_is_stale(run, stage):
+    (run.path / OUTPUTS[stage][0]).unlink()
+    assert run.state(stage) == "stale"
+
+
+def test_the_trajectory_is_a_local_file_that_a_published_run_may_lack(run):
+    (run.path / "trajectory.safetensors").unlink()
+    assert states(run) == ["done"] * 3
+    assert run.problems() == []
+
+
+def test_other_parameters_make_a_stage_stale(run):
+    store_hessian(run, [4.0], {"tolerance": 1e-3})
+    assert run.state("hessian", {"tolerance": 1e-3}) == "done"
+    assert run.state("hessian", {"tolerance": 1e-4}) == "stale"
+
+
+@pytest.mark.parametrize(("key", "value"), [("schema", 0), ("config", {"stride": 6}), ("inputs", {})])
+def test_another_schema_configuration_or_input_makes_a_stage_stale(run, key, value):
+    record = run.record("hessian")
+    (run.path / "hessian.json").write_text(json.dumps(record | {key: value}))
+    assert states(run) == ["done", "stale", "done"]
+
+
+def test_training_again_makes_what_was_made_from_it_stale(run):
+    store_training(TINY, LOSSES, shift=1.0)  # other parameters
+    assert states(run) == ["done", "stale", "stale"]
+    store_hessian(run, [3.0])
+    assert states(run) == ["done", "done", "stale"]
+
+
+def test_training_again_to_the_same_parameters_makes_nothing_stale(run):
+    store_training(TINY, LOSSES)
+    assert states(run) == ["done"] * 3
+
+
+def test_a_record_names_parameters_machine_code_and_digests(run):
+    record = run.record("hessian")
+    assert record["config"] == TINY.to_dict()
+    assert record["machine"] == MACHINE
+    assert record["code"]
+    assert record["seconds"] == 1.0
+    assert record["inputs"] == {"best.safetensors": run.record("train")["outputs"]["best.safetensors"]}
+    assert set(record["outputs"]) == set(OUTPUTS["hessian"])
+
+
+# -- check --------------------------------------------------------------------------------------------------------
+
+
+def test_sound_results_have_no_problems(run):
+    assert run.problems() == []
+
+
+@pytest.mark.parametrize("name", [name for stage in STAGES for name in OUTPUTS[stage]])
+def test_an_altered_file_is_a_problem(run, name):
+    flip_byte(run.path / name)
+    assert run.problems() == [
+        f"{TINY.run_id}: {name} was altered after it was written;"
+        f" run 'qpatch run --stride 10 --depth 1 ...' or the sweep again"
+    ]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_half_written_record_is_a_problem(run, stage):
+    record = run.path / f"{stage}.json"
+    record.write_bytes(record.read_bytes()[:50])
+    assert any(f"the {stage} stage is missing" in problem for problem in run.problems())
+
+
+def test_a_stale_stage_is_a_problem(run):
+    store_training(TINY, LOSSES, shift=1.0)
+    assert [f"the {stage} stage is stale" in problem for stage, problem in zip(STAGES[1:], run.problems(), strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("losses", "best", "message"),
+    [
+        (LOSSES[:-1], None, "history.csv does not hold the epochs -1 to 3"),
+        ([2.0, 1.0, 0.5, float("inf"), 0.75], None, "history.csv holds a value that is not finite"),
+        ([2.0, 1.0, 0.5, float("nan"), 0.75], None, "history.csv holds a value that is not finite"),
+        (LOSSES, 1, "best_epoch is not the epoch of least training loss"),
+    ],
+)
+def test_a_history_that_makes_no_sense_is_a_problem(losses, best, message):
+    run = store_training(TINY, losses)
+    if best is not None:
+        run.write_record("train", {}, 1.0, MACHINE, best_epoch=best)
+    assert run.problems() == [f"{TINY.run_id}: {message}"]
+
+
+def test_values_that_are_not_finite_are_problems(run):
+    store_hessian(run, [3.0, float("nan")])
+    assert run.problems() == [f"{TINY.run_id}: eigenvalue.csv holds a value that is not finite"]
+    store_hessian(run, [3.0])
+    store_landscape(run, [-1.0, 0.0, 1.0], [0.0, 2.0], GRID * np.array([1, np.inf, 1]))
+    assert run.problems() == [f"{TINY.run_id}: landscape.csv holds a value that is not finite"]
+
+
+# -- all runs -----------------------------------------------------------------------------------------------------
+
+
+def test_stored_runs_are_those_whose_training_is_done_in_a_fixed_order():
+    configs = [TINY.replace(depth=2), TINY, TINY.replace(stride=5), TINY.replace(n_qubits=8, stride=6)]
+    for config in configs:
+        store_training(config, LOSSES)
+    (results_folder() / "notes").mkdir()
+    (results_folder() / "notes" / "train.json").write_text("{}")
+    stopped = store_training(TINY.replace(seed=9), LOSSES)
+    (stopped.path / "train.json").unlink()
+    eight, tiny, deeper, more_patches = configs[3], configs[1], configs[0], configs[2]
+    assert [run.config for run in stored_runs()] == [eight, tiny, deeper, more_patches]
+
+
+def test_a_copied_folder_under_another_name_is_no_run(run):
+    shutil.copytree(run.path, run.path.with_name("backup"))
+    assert [found.run_id for found in stored_runs()] == [TINY.run_id]
+
+
+def test_no_results_at_all():
+    assert stored_runs() == []
+
+
+def test_summary_has_a_row_a_run_with_gaps_where_stages_are_missing(run):
+    bare = store_training(TINY.replace(depth=2), [3.0, 1.5, 1.75, 2.0, 2.0])
+    table = summary([run, bare]).set_index("run_id")
+    first, second = table.loc[TINY.run_id], table.loc[bare.run_id]
+    assert (first["best_epoch"], first["train_loss"], first["test_loss"]) == (2, 0.25, 1.25)
+    assert (first["lambda_max"], first["pc1_ratio"], first["pc2_ratio"]) == (4.0, 0.75, 0.125)
+    assert (second["best_epoch"], second["train_loss"]) == (0, 1.5)
+    assert second[["lambda_max", "pc1_ratio", "pc2_ratio"]].isna().all()
+    assert (first["n_patches"], first["n_parameters"]) == (4, 4 * 56)
+
+
+def test_reference_tables_are_the_authors():
+    lengths = {name: len(reference_table(name)) for name in ("runs", "epochs", "first_epoch")}
+    assert lengths == {"runs": 12, "epochs": 9 * 50, "first_epoch": 9 * 60}
+    row = reference_table("runs").set_index(["n_patches", "depth"]).loc[(4, 50)]
+    assert (row["best_epoch"], row["train_loss"], row["test_accuracy"]) == (36, 0.022878, 0.9798)
+
+
+# -- one writer ---------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_held_by_one_process_and_freed_when_that_is_killed():
+    run = RunFolder(TINY)
+    with held_by_another_process(TINY, ".lock") as process:
+        with (
+            pytest.raises(ResultError, match=f"{TINY.run_id} is being computed by another process; wait"),
+            run.locked(),
+        ):
+            pass
+        with RunFolder(TINY.replace(seed=3)).locked():  # another run is free
+            pass
+        process.kill()
+        process.wait()
+        with run.locked():
+            run.write_csv("history.csv", pd.DataFrame({"epoch": [1]}))
+    assert run.history()["epoch"].tolist() == [1]
+
+
+def test_a_lock_is_freed_when_the_work_in_it_fails():
+    run = RunFolder(TINY)
+    with pytest.raises(KeyboardInterrupt), run.locked():
+        raise KeyboardInterrupt
+    with run.locked():
+        assert run.path.is_dir()
+
+
+def test_a_folder_that_cannot_be_made_names_it_and_the_remedy(results_folder):
+    results_folder.write_text("a file in the place of the folder")
+    message = r"cannot write to .*results.*; set QPATCH_RESULTS to a folder that you can write to"
+    with pytest.raises(ResultError, match=message), RunFolder(TINY).locked():
+        pass
+
+
+def test_a_folder_that_cannot_be_written_names_it_and_the_remedy(monkeypatch):
+    """Permissions do not stop the superuser, so the refusal is made up."""
+
+    def refused(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refused)
+    message = r"cannot write to .* \(Permission denied\); set QPATCH_RESULTS"
+    with pytest.raises(ResultError, match=message), RunFolder(TINY).locked():
+        pass
+
+
+def test_reading_creates_nothing(results_folder):
+    run = RunFolder(RunConfig())
+    assert states(run) == ["missing"] * 3
+    assert run.problems() == []
+    assert not results_folder.exists()

@@ -1,0 +1,219 @@
+"""The three stages on a small data set: what they store, and that an interruption changes nothing."""
+
+import dataclasses
+import signal
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from helpers import TINY, start_python
+from safetensors.torch import load_file
+from torch.nn.functional import cross_entropy
+
+from qpatch import stages
+from qpatch.curvature import LossCurvature
+from qpatch.hessian import power_iteration
+from qpatch.model import PatchQNN
+from qpatch.results import OUTPUTS, ResultError, RunFolder
+from qpatch.training import Trainer
+
+
+@pytest.fixture
+def trained(shapes):
+    return stages.train(TINY, "cpu", shapes)
+
+
+def contents(run: RunFolder) -> dict:
+    """All that a training stores, to the last bit, but for the seconds that it took."""
+    stored = {name: (run.path / name).read_bytes() for name in OUTPUTS["train"] if name != "history.csv"}
+    return stored | {"history.csv": run.history().drop(columns="seconds").to_csv()}
+
+
+# -- training -----------------------------------------------------------------------------------------------------
+
+
+def test_training_stores_what_the_trainer_did(trained, shapes):
+    trainer = Trainer(PatchQNN(TINY), shapes)
+    epochs, angles, steps = [trainer.initial()], [trainer.model.angles.detach().flatten().clone()], []
+    for _ in range(TINY.epochs):
+        iterations, epoch = trainer.run_epoch()
+        steps += iterations
+        epochs.append(epoch)
+        angles.append(trainer.model.angles.detach().flatten().clone())
+
+    assert trained.state("train") == "done"
+    assert trained.history()["train_loss"].tolist() == [epoch.train_loss for epoch in epochs]
+    assert trained.history()["test_accuracy"].tolist() == [epoch.test_accuracy for epoch in epochs]
+    assert trained.iterations().to_dict("records") == [dataclasses.asdict(step) for step in steps]
+    assert np.array_equal(trained.trajectory(), torch.stack(angles))
+    best = min(range(TINY.epochs + 1), key=lambda row: epochs[row].train_loss)
+    assert trained.record("train")["best_epoch"] == best - 1
+    assert torch.equal(trained.best_parameters()["angles"].flatten(), angles[best])
+    assert trained.problems() == []
+
+
+def test_training_leaves_no_checkpoint_and_only_its_files(trained):
+    names = {path.name for path in trained.path.iterdir() if not path.name.startswith(".")}
+    assert names == {"train.json", *OUTPUTS["train"]}
+
+
+def test_the_best_model_is_loaded_with_its_loss(trained, shapes):
+    model = stages.load_best(trained)
+    loss = cross_entropy(model(shapes.train.images), shapes.train.labels).item()
+    assert loss == pytest.approx(trained.history()["train_loss"].min(), rel=1e-5)  # float32 sums
+
+
+KILLED_IN_THE_MIDDLE = f"""
+import os, signal, torch
+from qpatch import stages, training
+from qpatch.config import RunConfig
+torch.set_num_threads(1)
+steps = training.Trainer.steps
+def dying(trainer):
+    for step in steps(trainer):
+        if (step.epoch, step.iteration) == (2, 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield step
+training.Trainer.steps = dying
+stages.train(RunConfig.from_dict({TINY.to_dict()}), "cpu")
+"""
+
+
+def test_a_training_killed_in_the_middle_of_an_epoch_resumes_bit_for_bit(trained, shapes, tmp_path, monkeypatch):
+    monkeypatch.setenv("QPATCH_RESULTS", str(tmp_path / "killed"))
+    with start_python(KILLED_IN_THE_MIDDLE) as process:
+        _, errors = process.communicate()
+    assert process.returncode == -signal.SIGKILL, errors
+    killed = RunFolder(TINY)
+    checkpoint = load_file(killed.path / "checkpoint.safetensors")
+    assert checkpoint["trainer.epoch"] == 2  # the epoch to begin again
+    assert killed.state("train") == "missing"
+
+    (killed.path / ".checkpoint.safetensors.part").write_bytes(b"killed while it wrote")
+    resumed = stages.train(TINY, "cpu", shapes)
+    assert contents(resumed) == contents(trained)
+    assert [name for name in resumed.path.iterdir() if name.name == "checkpoint.safetensors"] == []
+
+
+def test_a_training_that_diverges_keeps_its_last_good_epoch(shapes, monkeypatch):
+    run_epoch = Trainer.run_epoch
+
+    def poisoned(trainer):
+        if trainer.epoch == 2:
+            trainer.model.angles.data[0, 0] = float("nan")
+        return run_epoch(trainer)
+
+    monkeypatch.setattr(Trainer, "run_epoch", poisoned)
+    with pytest.raises(FloatingPointError, match="the loss is nan at epoch 2, iteration 0"):
+        stages.train(TINY, "cpu", shapes)
+    kept = load_file(RunFolder(TINY).path / "checkpoint.safetensors")
+    assert kept["trainer.epoch"] == 2
+    assert all(torch.isfinite(value).all() for value in kept.values())
+
+
+def test_training_that_another_holds_is_refused(shapes):
+    with RunFolder(TINY).locked(), pytest.raises(ResultError, match="is being computed by another process"):
+        stages.train(TINY, "cpu", shapes)
+
+
+# -- Hessian ------------------------------------------------------------------------------------------------------
+
+
+def test_hessian_is_that_of_the_best_epoch_over_all_training_images(trained, shapes):
+    run = stages.hessian(TINY, "cpu", tolerance=1e-5, max_iterations=50, start_seed=3, data=shapes)
+    curvature = LossCurvature(stages.load_best(trained), shapes.train)
+    expected = power_iteration(curvature.product, curvature.like, 3, 1e-5, 50)
+    record = run.record("hessian")
+    assert (record["lambda_max"], record["converged"]) == (expected.eigenvalue, expected.converged)
+    assert run.eigenvalue_estimates().tolist() == expected.estimates
+    assert record["parameters"] == {"tolerance": 1e-5, "max_iterations": 50, "start_seed": 3}
+    assert run.state("hessian") == "done"
+
+
+def test_later_stages_need_a_training(shapes):
+    for stage in (stages.hessian, stages.landscape):
+        with pytest.raises(ResultError, match=r"best\.safetensors is missing; run 'qpatch run"):
+            stage(TINY, "cpu", data=shapes)
+
+
+# -- landscape ----------------------------------------------------------------------------------------------------
+
+
+def test_landscape_is_the_loss_on_the_trajectorys_plane(trained, shapes):
+    """The plane by a plain singular value decomposition, a corner's loss by the model itself."""
+    run = stages.landscape(TINY, "cpu", n_points=3, margin=2.0, data=shapes)
+    landscape, record = run.landscape(), run.record("landscape")
+    trajectory = trained.trajectory().astype(np.float64)
+    mean = trajectory.mean(0)
+    _, singular, axes = np.linalg.svd(trajectory - mean, full_matrices=False)
+    coordinates = (trajectory - mean) @ axes[:2].T
+    best = trained.record("train")["best_epoch"] + 1
+    signs = np.sign((landscape.trajectory * (coordinates - coordinates[best])).sum(0))
+    expected = signs * (coordinates - coordinates[best])
+    assert np.allclose(landscape.trajectory, expected, atol=1e-9)
+    assert np.allclose(landscape.ratios, (singular**2 / (singular**2).sum())[:2], atol=1e-9)
+    assert np.allclose([landscape.x[0], landscape.x[-1]], [expected[:, 0].min() - 2, expected[:, 0].max() + 2])
+    assert np.allclose([landscape.y[0], landscape.y[-1]], [expected[:, 1].min() - 2, expected[:, 1].max() + 2])
+    assert landscape.best == best
+    assert record["parameters"] == {"n_points": 3, "margin": 2.0}
+
+    model = stages.load_best(trained)  # with the best epoch's bias
+    corner = mean + coordinates[best] @ axes[:2] + (signs * [landscape.x[0], landscape.y[-1]]) @ axes[:2]
+    with torch.no_grad():
+        model.angles.copy_(torch.from_numpy(corner).reshape(model.angles.shape))
+        loss = cross_entropy(model(shapes.train.images), shapes.train.labels).item()
+    assert landscape.loss[-1, 0] == pytest.approx(loss, rel=1e-5)  # float32
+    assert run.problems() == []
+
+
+def test_an_interrupted_landscape_goes_on_after_its_finished_rows(trained, shapes, monkeypatch):
+    whole = stages.landscape(TINY, "cpu", n_points=4, data=shapes).landscape().loss
+    (trained.path / "landscape.json").unlink()
+    calls, evaluate = [], stages.evaluate
+
+    def failing(model, split):
+        calls.append(1)
+        if len(calls) == 10:  # in the third row of four
+            raise KeyboardInterrupt
+        return evaluate(model, split)
+
+    monkeypatch.setattr(stages, "evaluate", failing)
+    with pytest.raises(KeyboardInterrupt):
+        stages.landscape(TINY, "cpu", n_points=4, data=shapes)
+    assert trained.state("landscape") == "missing"
+    run = stages.landscape(TINY, "cpu", n_points=4, data=shapes)
+    assert len(calls) == 10 + 2 * 4
+    assert np.array_equal(run.landscape().loss, whole)
+    assert not (run.path / "landscape.rows.safetensors").exists()
+
+
+def test_rows_of_another_grid_are_not_mixed_in(trained, shapes, monkeypatch):
+    stages.landscape(TINY, "cpu", n_points=3, margin=1.0, data=shapes)
+    expected = pd.read_csv(trained.path / "landscape.csv")
+
+    def interrupted(*args, on_row, **options):
+        on_row(np.zeros((2, 3)))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(stages, "evaluate_grid", interrupted)
+        stages.landscape(TINY, "cpu", n_points=3, margin=2.0, data=shapes)
+    stages.landscape(TINY, "cpu", n_points=3, margin=1.0, data=shapes)
+    assert pd.read_csv(trained.path / "landscape.csv").equals(expected)
+
+
+# -- devices ------------------------------------------------------------------------------------------------------
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert stages.choose_device().type == "cpu"
+    with pytest.raises(ValueError, match=r"device 'cuda:1' was asked for, but PyTorch sees no CUDA device; use 'auto'"):
+        stages.choose_device("cuda:1")
+
+
+def test_a_gpu_is_taken_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert stages.choose_device().type == "cuda"
+    assert stages.choose_device("cpu").type == "cpu"
