@@ -2,6 +2,7 @@
 
 * Before a build it renders the run reports (`qpatch.reports`), so that the table of contents finds them.
 * plotly.js and MathJax come from the installed packages into the site: no page asks another host for anything.
+* Every chapter can be downloaded as an executed notebook.
 * Links to the repository and launch buttons appear where the environment names the repository's address.
 """
 
@@ -27,6 +28,7 @@ def setup(app: Sphinx) -> dict:
     # 400: before the table of contents is read, at the default priority of 500.
     app.connect("config-inited", render_run_reports, priority=400)
     app.connect("config-inited", link_repository, priority=400)
+    app.connect("html-page-context", offer_notebook, priority=400)  # before the theme makes its buttons
     app.connect("html-page-context", add_plotly)
     app.connect("build-finished", ship_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -61,6 +63,17 @@ def link_repository(app: Sphinx, config: Config) -> None:
         for key in ("repository_url", "repository_branch", "path_to_docs", "launch_buttons"):
             options.pop(key, None)
     config.html_theme_options = options
+
+
+def offer_notebook(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Let readers download a chapter as an executed .ipynb; the theme does so only beside launch buttons."""
+    executed = (Path(app.outdir).parent / "jupyter_execute" / pagename).with_suffix(".ipynb")
+    source = app.env.doc2path(pagename, base=False)
+    if executed.is_file() and str(source).endswith(".md"):
+        target = (Path(app.outdir) / "_sources" / pagename).with_suffix(".ipynb")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(executed, target)
+        context["ipynb_source"] = f"{pagename}.ipynb"
 
 
 def add_plotly(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:

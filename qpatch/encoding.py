@@ -7,10 +7,8 @@ import functools
 import numpy as np
 import torch
 
-from qpatch.kernels import compiled, for_each
+from qpatch.compiled import as_real, compiled, join_parts, over_images, split_parts
 from qpatch.pauli import kron
-
-TASK_IMAGES = 64  # images that one task takes
 
 
 def apply_gates(gates: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
@@ -43,7 +41,7 @@ class _Apply(torch.autograd.Function):
     def forward(ctx, gates, states):
         n_patches, _, n_images = gates.shape[:3]
         out = states.new_empty(n_patches, n_images, states.shape[-1])
-        _over_images(_forward, out, _by_image(gates), _real(states), _real(out))
+        over_images(_forward, out, _by_image(gates), as_real(states), as_real(out))
         ctx.save_for_backward(gates, states, out)
         return out
 
@@ -56,31 +54,16 @@ class _Apply(torch.autograd.Function):
         by_gates = torch.empty_like(gates.transpose(1, 2), memory_format=torch.contiguous_format)
         by_states = torch.empty_like(out)
         cotangent = cotangent.resolve_conj().contiguous()
-        arrays = (_by_image(gates), _real(out), _real(cotangent), _by_image(by_gates.transpose(1, 2)), _real(by_states))
-        _over_images(_backward, out, *arrays)
+        arrays = (_by_image(gates), as_real(out), as_real(cotangent), _by_image(by_gates.transpose(1, 2)), as_real(by_states))
+        over_images(_backward, out, *arrays)
         if states.shape[1] == 1:
             by_states = by_states.sum(1, keepdim=True)
         return by_gates.transpose(1, 2), by_states
 
 
-def _over_images(kernel, like: torch.Tensor, *arrays: np.ndarray) -> None:
-    n_patches, n_images = like.shape[:2]
-    tasks = -(-n_images // TASK_IMAGES)
-
-    def run(index: int) -> None:
-        patch, part = divmod(index, tasks)
-        kernel(*(array[patch] for array in arrays), part * TASK_IMAGES, min(n_images, (part + 1) * TASK_IMAGES))
-
-    for_each(n_patches * tasks, run)
-
-
 def _by_image(gates: torch.Tensor) -> np.ndarray:
     """``(P, n, B, 2, 2)`` complex as ``(P, B, n, 8)`` real; a copy only where the memory lies otherwise."""
-    return _real(gates.transpose(1, 2).flatten(-2))
-
-
-def _real(tensor: torch.Tensor) -> np.ndarray:
-    return torch.view_as_real(tensor.detach().resolve_conj().contiguous()).flatten(-2).numpy()
+    return as_real(gates.transpose(1, 2).flatten(-2))
 
 
 @compiled
@@ -90,7 +73,7 @@ def _forward(gates, states, out, first, last):
     real, imag = np.empty(half * half, out.dtype), np.empty(half * half, out.dtype)
     real_t, imag_t = np.empty_like(real), np.empty_like(imag)
     for image in range(first, last):
-        _split(states[image if len(states) > 1 else 0], real, imag)
+        split_parts(states[image if len(states) > 1 else 0], real, imag)
         for qubit in range(half_qubits):
             _apply_one(gates[image, qubit], 2 ** (2 * half_qubits - 1 - qubit), real, imag)
         # The later qubits' amplitudes lie side by side; transposed, they are as far apart as the earlier ones'.
@@ -100,7 +83,7 @@ def _forward(gates, states, out, first, last):
             _apply_one(gates[image, half_qubits + qubit], 2 ** (2 * half_qubits - 1 - qubit), real_t, imag_t)
         _transpose(real_t, real, half)
         _transpose(imag_t, imag, half)
-        _join(real, imag, out[image])
+        join_parts(real, imag, out[image])
 
 
 @compiled
@@ -112,8 +95,8 @@ def _backward(gates, out, cotangent, by_gates, by_states, first, last):
     real_t, imag_t = np.empty_like(real), np.empty_like(imag)
     real_ct, imag_ct = np.empty_like(real), np.empty_like(imag)
     for image in range(first, last):
-        _split(out[image], real, imag)
-        _split(cotangent[image], real_c, imag_c)
+        split_parts(out[image], real, imag)
+        split_parts(cotangent[image], real_c, imag_c)
         for qubit in range(half_qubits):
             size = 2 ** (2 * half_qubits - 1 - qubit)
             _unapply_one(gates[image, qubit], size, real, imag, real_c, imag_c, by_gates[image, qubit])
@@ -124,19 +107,7 @@ def _backward(gates, out, cotangent, by_gates, by_states, first, last):
             _unapply_one(gates[image, later], size, real_t, imag_t, real_ct, imag_ct, by_gates[image, later])
         _transpose(real_ct, real_c, half)
         _transpose(imag_ct, imag_c, half)
-        _join(real_c, imag_c, by_states[image])
-
-
-@compiled
-def _split(interleaved, real, imag):
-    for k in range(len(real)):
-        real[k], imag[k] = interleaved[2 * k], interleaved[2 * k + 1]
-
-
-@compiled
-def _join(real, imag, interleaved):
-    for k in range(len(real)):
-        interleaved[2 * k], interleaved[2 * k + 1] = real[k], imag[k]
+        join_parts(real_c, imag_c, by_states[image])
 
 
 @compiled

@@ -12,14 +12,13 @@ float64 in complex128.
 
 from __future__ import annotations
 
-import functools
 from typing import NamedTuple
 
 import torch
 
 from qpatch import ansatz, blocks
 from qpatch.encoding import apply_gates
-from qpatch.pauli import kron
+from qpatch.readout import expectation_values
 
 
 class Prepared(NamedTuple):
@@ -95,33 +94,5 @@ def statevectors(prepared: Prepared, features: torch.Tensor) -> torch.Tensor:
 
 
 def expectations(prepared: Prepared, features: torch.Tensor, n_classes: int) -> torch.Tensor:
-    """Expectation values of the classes' observables (`ansatz.readout`): ``(P, B, n_classes)`` real.
-
-    Every observable acts on one qubit, so it is read from the reduced density matrix of the half that holds the qubit.
-    """
-    n_qubits = prepared.encoding.shape[2]
-    states = statevectors(prepared, features)
-    half = 2 ** (n_qubits // 2)
-    grid = states.unflatten(-1, (half, half))
-    reduced = torch.cat([(grid @ grid.mH).flatten(-2), (grid.mT @ grid.conj()).flatten(-2)], dim=-1)
-    observables = _half_observables(n_qubits, n_classes, states.dtype, states.device)
-    return torch.view_as_real(reduced).flatten(-2) @ observables
-
-
-@functools.cache
-def _half_observables(n_qubits: int, n_classes: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """The observables on the half that holds their qubit, zero on the other: ``(2 * 2 * 2^n, n_classes)`` real.
-
-    Rows are the real and imaginary parts of the entries of the two reduced density matrices. X and Z are real and
-    symmetric, so tr(rho O) takes the real parts alone.
-    """
-    half_qubits = n_qubits // 2
-    matrices = {"x": torch.tensor([[0.0, 1.0], [1.0, 0.0]]), "z": torch.tensor([[1.0, 0.0], [0.0, -1.0]])}
-    columns = []
-    for axis, qubit in ansatz.readout(n_qubits, n_classes):
-        factors = [torch.eye(2)] * half_qubits
-        factors[qubit % half_qubits] = matrices[axis]
-        halves = torch.zeros(2, 2**n_qubits, 2)  # half, entry, real or imaginary
-        halves[qubit // half_qubits, :, 0] = functools.reduce(kron, factors).flatten()
-        columns.append(halves.flatten())
-    return torch.stack(columns, dim=1).to(device=device, dtype=dtype.to_real())
+    """Expectation values of the classes' observables (`ansatz.readout`): ``(P, B, n_classes)`` real."""
+    return expectation_values(statevectors(prepared, features), n_classes)

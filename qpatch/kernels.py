@@ -1,30 +1,16 @@
 """Compiled sweeps of `qpatch.blocks` for a CPU: the same results as its plain PyTorch, several times faster.
 
-One stretch is one task; as many run at a time as PyTorch has threads. Numba keeps the compiled code on disk.
+One stretch is one task.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import torch
-from numba import njit
+
+from qpatch.compiled import compiled, for_each
 
 LANES = 16  # columns of a unitary that a tile holds: 2^8 amplitudes of 16 columns fill two thirds of a level-1 cache
-
-compiled = njit(nogil=True, fastmath={"contract", "reassoc", "nsz"}, cache=True)
-
-
-def for_each(count: int, task: Callable[[int], None]) -> None:
-    threads = min(torch.get_num_threads(), count)
-    if threads == 1:
-        for index in range(count):
-            task(index)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(task, range(count)))
 
 
 # -- forward: the columns of the unitary ------------------------------------------------------------------------

@@ -83,7 +83,7 @@ def plain(table: pd.DataFrame, text: bool = False) -> Styler:
 
 
 def _styled(styler: Styler, css_class: str = "qpatch-table") -> Styler:
-    return styler.hide(axis="index").set_table_attributes(f'class="{css_class}"').set_uuid("t")
+    return styler.hide(axis="index").set_table_attributes(f'class="{css_class} dataframe"').set_uuid("t")
 
 
 def run_numbers(run: RunFolder) -> Styler:

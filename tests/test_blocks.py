@@ -74,6 +74,13 @@ def test_hessian_of_a_random_function_is_that_of_the_dense_gates(n_qubits, final
     assert torch.allclose(fast, dense, rtol=0, atol=1e-10)
 
 
+def test_third_derivatives_are_refused_and_not_silently_zero():
+    """PyTorch's own `hvp` differentiates a second derivative once more."""
+    angles = random_angles(1, 1, 2)
+    with pytest.raises(RuntimeError, match="differentiate"):
+        torch.autograd.functional.hvp(lambda a: blocks.stretch_states(a)[0, 0].real, angles, torch.ones_like(angles))
+
+
 def kept_for_backward(depth: int) -> int:
     """Bytes that autograd keeps of the build of a stretch, its angles apart."""
     angles, sizes = random_angles(1, depth, 4).requires_grad_(), []

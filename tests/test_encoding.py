@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from qpatch import encoding
+from qpatch.compiled import TASK_IMAGES
 
 
 def random_gates(n_patches: int, n_qubits: int, n_images: int, dtype=torch.complex128) -> torch.Tensor:
@@ -22,7 +23,7 @@ def random_states(*shape: int, dtype=torch.complex128) -> torch.Tensor:
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("n_qubits", [2, 4, 6])
 def test_agrees_with_dense_kronecker_products(apply, n_qubits, shared):
-    n_patches, n_images = 2, encoding.TASK_IMAGES + 3  # a second, partial task
+    n_patches, n_images = 2, TASK_IMAGES + 3  # a second, partial task
     gates = random_gates(n_patches, n_qubits, n_images)
     states = random_states(n_patches, 1 if shared else n_images, 2**n_qubits)
     dense = [
@@ -39,7 +40,7 @@ def test_agrees_with_dense_kronecker_products(apply, n_qubits, shared):
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.complex64, 1e-5), (torch.complex128, 1e-13)])
 def test_gradient_agrees_with_autograd_of_plain_pytorch(n_qubits, shared, dtype, tolerance):
     """Un-applying the gates gives back the states that autograd would have kept, up to tens of roundings."""
-    n_images = encoding.TASK_IMAGES + 3
+    n_images = TASK_IMAGES + 3
     gates = random_gates(2, n_qubits, n_images, dtype).requires_grad_()
     states = random_states(2, 1 if shared else n_images, 2**n_qubits, dtype=dtype).requires_grad_()
     cotangent = random_states(2, n_images, 2**n_qubits, dtype=dtype)

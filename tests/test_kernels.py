@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from qpatch import blocks, kernels, pauli
+from qpatch.compiled import for_each
 
 CPU = torch.device("cpu")
 
@@ -53,7 +54,7 @@ def test_result_does_not_depend_on_the_number_of_threads():
 def test_every_task_is_run_and_an_error_in_one_is_raised():
     torch.set_num_threads(2)
     done = []
-    kernels.for_each(5, done.append)
+    for_each(5, done.append)
     assert sorted(done) == list(range(5))
     with pytest.raises(ZeroDivisionError):
-        kernels.for_each(5, lambda index: 1 / (index - 3))
+        for_each(5, lambda index: 1 / (index - 3))

@@ -196,9 +196,10 @@ def test_rows_of_another_grid_are_not_mixed_in(trained, shapes, monkeypatch):
         on_row(np.zeros((2, 3)))
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(stages, "evaluate_grid", interrupted)
-        stages.landscape(TINY, "cpu", n_points=3, margin=2.0, data=shapes)
+        with pytest.raises(KeyboardInterrupt):
+            stages.landscape(TINY, "cpu", n_points=3, margin=2.0, data=shapes)
     stages.landscape(TINY, "cpu", n_points=3, margin=1.0, data=shapes)
     assert pd.read_csv(trained.path / "landscape.csv").equals(expected)
 

@@ -1,0 +1,55 @@
+"""What the compiled parts of the engine share: the compiler's options, tasks on threads, complex numbers as real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numba import njit
+
+TASK_IMAGES = 64  # images that one task takes
+
+# Numba keeps the compiled code on disk. Sums may be reordered, which vectors need; nothing is assumed of infinities.
+compiled = njit(nogil=True, fastmath={"contract", "reassoc", "nsz"}, cache=True)
+
+
+def for_each(count: int, task: Callable[[int], None]) -> None:
+    """Call ``task(0), ..., task(count - 1)``, as many at a time as PyTorch has threads."""
+    threads = min(torch.get_num_threads(), count)
+    if threads == 1:
+        for index in range(count):
+            task(index)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(task, range(count)))
+
+
+def over_images(kernel: Callable, like: torch.Tensor, *arrays: np.ndarray) -> None:
+    """Call ``kernel(*arrays of one patch, first image, last image)`` for all of ``like``, ``(P, B, ...)``, in tasks."""
+    n_patches, n_images = like.shape[:2]
+    tasks = -(-n_images // TASK_IMAGES)
+
+    def run(index: int) -> None:
+        patch, part = divmod(index, tasks)
+        kernel(*(array[patch] for array in arrays), part * TASK_IMAGES, min(n_images, (part + 1) * TASK_IMAGES))
+
+    for_each(n_patches * tasks, run)
+
+
+def as_real(tensor: torch.Tensor) -> np.ndarray:
+    """``(..., k)`` complex as ``(..., 2 k)`` real; the same memory where the tensor is contiguous."""
+    return torch.view_as_real(tensor.detach().resolve_conj().contiguous()).flatten(-2).numpy()
+
+
+@compiled
+def split_parts(interleaved, real, imag):
+    for k in range(len(real)):
+        real[k], imag[k] = interleaved[2 * k], interleaved[2 * k + 1]
+
+
+@compiled
+def join_parts(real, imag, interleaved):
+    for k in range(len(real)):
+        interleaved[2 * k], interleaved[2 * k + 1] = real[k], imag[k]
