@@ -1,4 +1,4 @@
-"""Trainability of patch-wise quantum neural networks: a replication of arXiv 2504.19239, a fast simulator, a laboratory."""
+"""Trainability of patch-wise quantum neural networks: arXiv 2504.19239 replicated, a fast simulator, a laboratory."""
 
 from qpatch.config import PROFILES, ConfigError, RunConfig, profile_runs
 from qpatch.data import DataError, Dataset, Split, load_dataset

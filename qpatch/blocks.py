@@ -134,7 +134,7 @@ def euler_form(angles, final_ring):
         rotations: cosines and sines of b / 2, ``(batch, depth, n, 2)``.
         diagonals: ``(batch, depth + 1, 2^n)`` complex.
     """
-    batch, depth, _, n_qubits = angles.shape
+    n_qubits = angles.shape[-1]
     gates = rotation_gates(angles[:, :, 1], "y") @ rotation_gates(angles[:, :, 0], "x")  # (batch, depth, n, 2, 2)
     diagonal, lower = gates[..., 0, 0], gates[..., 1, 0]
     rotations = torch.stack([diagonal.abs(), lower.abs()], dim=-1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch.nn.functional import cross_entropy
 
 from qpatch.data import Split, load_dataset
 from qpatch.hessian import hessian_vector_product, power_iteration
@@ -37,7 +37,7 @@ def _largest_eigenvalue(model: PatchQNN, split: Split, block: int | None = None)
         moved = free.reshape(angles[rows].shape)
         whole = moved if block is None else torch.cat([angles[:block], moved, angles[block + 1 :]])
         logits = torch.func.functional_call(model, {"angles": whole}, split.images)
-        return F.cross_entropy(logits, split.labels)
+        return cross_entropy(logits, split.labels)
 
     point = angles[rows].flatten()
     return power_iteration(hessian_vector_product(loss, point), point, tolerance=1e-2, max_iterations=40).eigenvalue

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from qpatch import notebooks, sweep
+from qpatch.check import check_results
 from qpatch.config import PROFILES, ConfigError, RunConfig, profile_runs
 from qpatch.results import STAGES, ResultError, RunFolder, results_folder, stored_runs
 
@@ -73,7 +74,9 @@ def sweep_command(
     fields, parameters = _parse(param)
     runs = [RunFolder(_config(config.to_dict() | fields)) for config in _profile(profile, stride, depth)]
     outcomes = sweep.execute_sweep(runs, parameters, workers, typer.echo)
-    counts = {name: sum(outcome.result == name for outcome in outcomes) for name in ("done", "skipped", "busy", "failed")}
+    counts = {
+        name: sum(outcome.result == name for outcome in outcomes) for name in ("done", "skipped", "busy", "failed")
+    }
     typer.echo(", ".join(f"{count} {name}" for name, count in counts.items() if count))
     if counts["failed"] or counts["busy"]:
         raise typer.Exit(1)
@@ -93,11 +96,10 @@ def status(profile: Annotated[str | None, typer.Option(help="Only this profile's
 @app.command()
 def check() -> None:
     """Validate all stored results: records against the schema, files against their checksums, values."""
-    runs = stored_runs()
-    problems = [problem for folder in runs for problem in folder.problems()]
+    count, problems = check_results()
     for problem in problems:
         typer.echo(problem, err=True)
-    typer.echo(f"{len(runs)} runs checked, {len(problems)} problems")
+    typer.echo(f"{count} runs checked, {len(problems)} problems")
     if problems:
         raise typer.Exit(1)
 

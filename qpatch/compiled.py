@@ -1,4 +1,4 @@
-"""What the compiled parts of the engine share: the compiler's options, tasks on threads, complex numbers as real ones."""
+"""What the compiled parts of the engine share: compiler options, tasks on threads, complex numbers as real pairs."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import re
 from dataclasses import dataclass
@@ -27,12 +28,12 @@ def default_learning_rate(depth: int) -> float:
     depths = sorted(PAPER_LEARNING_RATES)
     if depth <= depths[0]:
         return PAPER_LEARNING_RATES[depths[0]]
-    for low, high in zip(depths, depths[1:], strict=False):
-        if depth <= high:
+    for low, high in itertools.pairwise(depths):
+        if low < depth < high:
             fraction = (depth - low) / (high - low)
             rate_low, rate_high = PAPER_LEARNING_RATES[low], PAPER_LEARNING_RATES[high]
-            return rate_high if depth == high else rate_low * (rate_high / rate_low) ** fraction
-    return PAPER_LEARNING_RATES[depths[-1]]
+            return rate_low * (rate_high / rate_low) ** fraction
+    return PAPER_LEARNING_RATES[min(depth, depths[-1])]
 
 
 def valid_strides(image_size: int, patch_size: int) -> tuple[int, ...]:
@@ -88,7 +89,9 @@ class RunConfig:
         if self.learning_rate is None:
             object.__setattr__(self, "learning_rate", default_learning_rate(self.depth))
         elif self.learning_rate <= 0:
-            raise ConfigError(f"learning_rate is {self.learning_rate}; it must be positive, the paper's is 0.01 to 0.001")
+            raise ConfigError(
+                f"learning_rate is {self.learning_rate}; it must be positive, the paper's is 0.01 to 0.001"
+            )
 
     # -- derived facts, each in its only home ---------------------------------------------------------------
 
@@ -132,9 +135,7 @@ class RunConfig:
         name = f"{self.dataset}-{qubits}s{self.stride}-d{self.depth:03d}-seed{self.seed}"
         paper = RunConfig.paper_protocol(self.depth)
         named = {"stride", "depth", "seed", "dataset", "n_qubits"}
-        departures = {
-            key: value for key, value in self.to_dict().items() if key not in named and value != paper[key]
-        }
+        departures = {key: value for key, value in self.to_dict().items() if key not in named and value != paper[key]}
         if not departures:
             return name
         digest = hashlib.sha256(json.dumps(departures, sort_keys=True).encode()).hexdigest()[:8]
@@ -189,7 +190,7 @@ class RunConfig:
                 wanted = "a whole number"
             else:
                 valid = isinstance(value, (int, float)) and not isinstance(value, bool)
-                valid = valid and abs(value) < float("inf") or (value is None and "None" in field.type)
+                valid = (valid and abs(value) < float("inf")) or (value is None and "None" in field.type)
                 wanted = "a finite number"
             if not valid:
                 raise ConfigError(f"{field.name} is {value!r}; it must be {wanted}")

@@ -8,7 +8,7 @@ number of chunks.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
+from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
 
 from qpatch.data import Split
@@ -83,7 +83,7 @@ class LossCurvature:
 
     def _loss(self, shared, images, labels):
         logits = self.model.logits(shared, images)
-        return F.cross_entropy(logits, labels, reduction="sum") / len(self.split)
+        return cross_entropy(logits, labels, reduction="sum") / len(self.split)
 
     def _chunks(self):
         starts = range(0, len(self.split), self.chunk)

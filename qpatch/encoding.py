@@ -54,7 +54,13 @@ class _Apply(torch.autograd.Function):
         by_gates = torch.empty_like(gates.transpose(1, 2), memory_format=torch.contiguous_format)
         by_states = torch.empty_like(out)
         cotangent = cotangent.resolve_conj().contiguous()
-        arrays = (_by_image(gates), as_real(out), as_real(cotangent), _by_image(by_gates.transpose(1, 2)), as_real(by_states))
+        arrays = (
+            _by_image(gates),
+            as_real(out),
+            as_real(cotangent),
+            _by_image(by_gates.transpose(1, 2)),
+            as_real(by_states),
+        )
         over_images(_backward, out, *arrays)
         if states.shape[1] == 1:
             by_states = by_states.sum(1, keepdim=True)

@@ -94,6 +94,8 @@ class _OnProduct(pyhessian.hessian):
         image = self.product(vector)
         estimate = torch.dot(vector, image).item()
         if not torch.isfinite(image).all():
-            raise FloatingPointError(f"Hessian-vector product {len(self.estimates)} is not finite; check the loss there")
+            raise FloatingPointError(
+                f"Hessian-vector product {len(self.estimates)} is not finite; check the loss there"
+            )
         self.estimates.append(estimate)
         return estimate, [image]

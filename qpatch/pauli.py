@@ -39,7 +39,7 @@ def from_strings(coefficients: torch.Tensor, n_qubits: int) -> torch.Tensor:
     traces = torch.tensor(TRACES, dtype=dtype, device=coefficients.device)
     spread = apply_to_qubits(coefficients.to(dtype).reshape(-1, 4**n_qubits), [traces.mH.contiguous()] * n_qubits)
     order = [1 + 2 * qubit for qubit in range(n_qubits)] + [2 + 2 * qubit for qubit in range(n_qubits)]
-    # P = sum over its traces' conjugates: entry (r, c) of P is conj of the factor of M_rc in tr(P M), P being Hermitian.
+    # P is Hermitian: its entry (r, c) is the conjugate of the factor of M_rc in tr(P M).
     return spread.reshape(-1, *[2] * (2 * n_qubits)).permute(0, *order).reshape(*lead, 2**n_qubits, 2**n_qubits)
 
 
@@ -64,7 +64,7 @@ def kron(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 
 def rotation(angles: torch.Tensor, axis: str) -> torch.Tensor:
-    """How a rotation's conjugation ``U^dagger H U`` moves one qubit's coefficients (I, X, Y, Z): ``(..., 4, 4)`` real."""
+    """How a rotation's conjugation, U^dagger H U, moves a qubit's coefficients (I, X, Y, Z): ``(..., 4, 4)`` real."""
     cos, sin = torch.cos(angles), torch.sin(angles)
     zero, one = torch.zeros_like(cos), torch.ones_like(cos)
     if axis == "x":  # Y -> cos Y + sin Z, Z -> cos Z - sin Y

@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save
 
-from qpatch.config import ConfigError, RunConfig
+from qpatch.config import RunConfig
 from qpatch.storage import PROJECT, code_version, sha256, write_atomically
 
 SCHEMA = 1
@@ -75,7 +75,7 @@ class RunFolder:
         """A finished stage's record; None where there is none or it is half-written."""
         try:
             record = json.loads((self.path / f"{stage}.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+        except (FileNotFoundError, ValueError):  # no file, no text, no JSON
             return None
         return record if isinstance(record, dict) else None
 
@@ -104,7 +104,7 @@ class RunFolder:
         path = pd.read_csv(self._existing("trajectory.csv"))
         record = self.record("landscape")
         if record is None:
-            raise ResultError(f"{self.path / 'landscape.json'} is missing; {self._remedy()}")
+            raise ResultError(f"{self.path / 'landscape.json'} is missing; {self.remedy}")
         return Landscape(
             x=grid.columns.to_numpy(),
             y=grid.index.to_numpy(),
@@ -129,45 +129,15 @@ class RunFolder:
             current = False
         return "done" if current else "stale"
 
-    def problems(self) -> list[str]:
-        """What `qpatch check` finds wrong: unreadable records, missing or altered files, values that make no sense."""
-        found = []
-        for stage in STAGES:
-            if not (self.path / f"{stage}.json").exists():
-                continue
-            state = self.state(stage)
-            if state != "done":
-                found.append(f"{self.run_id}: the {stage} stage is {state}; {self._remedy()}")
-                continue
-            for name, digest in self.record(stage)["outputs"].items():
-                file = self.path / name
-                if file.exists() and sha256(file) != digest:
-                    found.append(f"{self.run_id}: {name} was altered after it was written; {self._remedy()}")
-        return found or self._value_problems()
-
-    def _value_problems(self) -> list[str]:
-        found = []
-        if self.record("train"):
-            history = self.history()
-            if list(history["epoch"]) != list(range(-1, self.config.epochs)):
-                found.append(f"{self.run_id}: history.csv does not hold the epochs -1 to {self.config.epochs - 1}")
-            elif not np.isfinite(history.to_numpy()).all():
-                found.append(f"{self.run_id}: history.csv holds a value that is not finite")
-            elif self.record("train")["best_epoch"] != history["epoch"][history["train_loss"].idxmin()]:
-                found.append(f"{self.run_id}: best_epoch is not the epoch of least training loss")
-        if self.record("landscape") and not np.isfinite(self.landscape().loss).all():
-            found.append(f"{self.run_id}: landscape.csv holds a value that is not finite")
-        if self.record("hessian") and not np.isfinite(self.eigenvalue_estimates()).all():
-            found.append(f"{self.run_id}: eigenvalue.csv holds a value that is not finite")
-        return found
-
     def _existing(self, name: str) -> Path:
         file = self.path / name
         if not file.exists():
-            raise ResultError(f"{file} is missing; {self._remedy()}")
+            raise ResultError(f"{file} is missing; {self.remedy}")
         return file
 
-    def _remedy(self) -> str:
+    @property
+    def remedy(self) -> str:
+        """What to do about a file that is missing or damaged."""
         return f"run 'qpatch run --stride {self.config.stride} --depth {self.config.depth} ...' or the sweep again"
 
     # -- writing ----------------------------------------------------------------------------------------------
@@ -224,7 +194,7 @@ def stored_runs(root: Path | None = None) -> list[RunFolder]:
     """The runs whose training is finished: most qubits first, then fewest patches, then depth, then seed."""
     runs = []
     for path in sorted((root or results_folder()).glob("*/train.json")):
-        with contextlib.suppress(json.JSONDecodeError, ConfigError, KeyError, TypeError):
+        with contextlib.suppress(ValueError, KeyError, TypeError):
             config = RunConfig.from_dict(json.loads(path.read_text())["config"])
             if config.run_id == path.parent.name:
                 runs.append(RunFolder(config, root))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
+from torch.nn.functional import cross_entropy
 
 from qpatch.data import Dataset, Split, epoch_seeds, stratified_batches
 from qpatch.model import PatchQNN
@@ -49,9 +49,7 @@ class Trainer:
         config = model.config
         self.model = model
         self.train_split, self.test_split = data.train.to(model.bias), data.test.to(model.bias)
-        self.optimizer = torch.optim.Adam(
-            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=config.cosine_period)
         self.seeds = epoch_seeds(config)
         self.epoch = 0  # the next one to run
@@ -81,7 +79,7 @@ class Trainer:
             images, labels = self.train_split.images[indices], self.train_split.labels[indices]
             self.optimizer.zero_grad()
             logits = self.model(images)
-            loss = F.cross_entropy(logits, labels)
+            loss = cross_entropy(logits, labels)
             if not torch.isfinite(loss):
                 raise FloatingPointError(
                     f"the loss is {loss.item()} at epoch {self.epoch}, iteration {number}; try a smaller learning rate"
@@ -133,7 +131,7 @@ def evaluate(model: PatchQNN, split: Split) -> tuple[float, float]:
     for start in range(0, len(split), chunk):
         labels = split.labels[start : start + chunk]
         logits = model.logits(prepared, split.images[start : start + chunk])
-        loss += F.cross_entropy(logits, labels, reduction="none").double().sum().item()
+        loss += cross_entropy(logits, labels, reduction="none").double().sum().item()
         correct += (logits.argmax(1) == labels).sum().item()
     return loss / len(split), correct / len(split)
 

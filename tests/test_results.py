@@ -19,6 +19,7 @@ from helpers import (
     store_training,
 )
 
+from qpatch.check import run_problems
 from qpatch.config import RunConfig
 from qpatch.results import (
     OUTPUTS,
@@ -118,7 +119,7 @@ def test_a_stage_without_one_of_its_files_is_stale(run, stage):
 def test_the_trajectory_is_a_local_file_that_a_published_run_may_lack(run):
     (run.path / "trajectory.safetensors").unlink()
     assert states(run) == ["done"] * 3
-    assert run.problems() == []
+    assert run_problems(run) == []
 
 
 def test_other_parameters_make_a_stage_stale(run):
@@ -160,13 +161,13 @@ def test_a_record_names_parameters_machine_code_and_digests(run):
 
 
 def test_sound_results_have_no_problems(run):
-    assert run.problems() == []
+    assert run_problems(run) == []
 
 
 @pytest.mark.parametrize("name", [name for stage in STAGES for name in OUTPUTS[stage]])
 def test_an_altered_file_is_a_problem(run, name):
     flip_byte(run.path / name)
-    assert run.problems() == [
+    assert run_problems(run) == [
         f"{TINY.run_id}: {name} was altered after it was written;"
         f" run 'qpatch run --stride 10 --depth 1 ...' or the sweep again"
     ]
@@ -176,12 +177,14 @@ def test_an_altered_file_is_a_problem(run, name):
 def test_a_half_written_record_is_a_problem(run, stage):
     record = run.path / f"{stage}.json"
     record.write_bytes(record.read_bytes()[:50])
-    assert any(f"the {stage} stage is missing" in problem for problem in run.problems())
+    assert any(f"the {stage} stage is missing" in problem for problem in run_problems(run))
 
 
 def test_a_stale_stage_is_a_problem(run):
     store_training(TINY, LOSSES, shift=1.0)
-    assert [f"the {stage} stage is stale" in problem for stage, problem in zip(STAGES[1:], run.problems(), strict=True)]
+    assert [
+        f"the {stage} stage is stale" in problem for stage, problem in zip(STAGES[1:], run_problems(run), strict=True)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -197,15 +200,15 @@ def test_a_history_that_makes_no_sense_is_a_problem(losses, best, message):
     run = store_training(TINY, losses)
     if best is not None:
         run.write_record("train", {}, 1.0, MACHINE, best_epoch=best)
-    assert run.problems() == [f"{TINY.run_id}: {message}"]
+    assert run_problems(run) == [f"{TINY.run_id}: {message}"]
 
 
 def test_values_that_are_not_finite_are_problems(run):
     store_hessian(run, [3.0, float("nan")])
-    assert run.problems() == [f"{TINY.run_id}: eigenvalue.csv holds a value that is not finite"]
+    assert run_problems(run) == [f"{TINY.run_id}: eigenvalue.csv holds a value that is not finite"]
     store_hessian(run, [3.0])
     store_landscape(run, [-1.0, 0.0, 1.0], [0.0, 2.0], GRID * np.array([1, np.inf, 1]))
-    assert run.problems() == [f"{TINY.run_id}: landscape.csv holds a value that is not finite"]
+    assert run_problems(run) == [f"{TINY.run_id}: landscape.csv holds a value that is not finite"]
 
 
 # -- all runs -----------------------------------------------------------------------------------------------------
@@ -300,5 +303,5 @@ def test_a_folder_that_cannot_be_written_names_it_and_the_remedy(monkeypatch):
 def test_reading_creates_nothing(results_folder):
     run = RunFolder(RunConfig())
     assert states(run) == ["missing"] * 3
-    assert run.problems() == []
+    assert run_problems(run) == []
     assert not results_folder.exists()

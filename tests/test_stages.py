@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
 from qpatch import stages
+from qpatch.check import run_problems
 from qpatch.curvature import LossCurvature
 from qpatch.hessian import power_iteration
 from qpatch.model import PatchQNN
@@ -50,7 +51,7 @@ def test_training_stores_what_the_trainer_did(trained, shapes):
     best = min(range(TINY.epochs + 1), key=lambda row: epochs[row].train_loss)
     assert trained.record("train")["best_epoch"] == best - 1
     assert torch.equal(trained.best_parameters()["angles"].flatten(), angles[best])
-    assert trained.problems() == []
+    assert run_problems(trained) == []
 
 
 def test_training_leaves_no_checkpoint_and_only_its_files(trained):
@@ -164,7 +165,7 @@ def test_landscape_is_the_loss_on_the_trajectorys_plane(trained, shapes):
         model.angles.copy_(torch.from_numpy(corner).reshape(model.angles.shape))
         loss = cross_entropy(model(shapes.train.images), shapes.train.labels).item()
     assert landscape.loss[-1, 0] == pytest.approx(loss, rel=1e-5)  # float32
-    assert run.problems() == []
+    assert run_problems(run) == []
 
 
 def test_an_interrupted_landscape_goes_on_after_its_finished_rows(trained, shapes, monkeypatch):
