@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def setup(app: Sphinx) -> dict:
+    leave_out_thebe(app)
     # 400: before the table of contents is read, at the default priority of 500.
     app.connect("config-inited", render_run_reports, priority=400)
     app.connect("config-inited", link_repository, priority=400)
@@ -32,6 +33,14 @@ def setup(app: Sphinx) -> dict:
     app.connect("html-page-context", add_plotly)
     app.connect("build-finished", ship_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def leave_out_thebe(app: Sphinx) -> None:
+    """Take back what sphinx-thebe would put on every page: the address of a script on another host."""
+    for event, listeners in app.events.listeners.items():
+        kept = [listener for listener in listeners if listener.handler.__module__ != "sphinx_thebe"]
+        if event != "builder-inited":  # its stylesheet is in the pages' heads and must be there
+            app.events.listeners[event] = kept
 
 
 def render_run_reports(app: Sphinx, config: Config) -> None:

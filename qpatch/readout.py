@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch.autograd.function import once_differentiable
 
 from qpatch import ansatz
 from qpatch.compiled import as_real, compiled, join_parts, over_images, split_parts
@@ -45,58 +46,76 @@ def _observables(states: torch.Tensor, n_classes: int) -> list[tuple[int, bool]]
 class _Readout(torch.autograd.Function):
     @staticmethod
     def forward(ctx, states, n_classes):
-        values = torch.empty(*states.shape[:2], n_classes, dtype=states.real.dtype)
-        bits, is_x = np.array(_observables(states, n_classes)).T
-        _over(states, _forward, as_real(states), values.numpy(), bits=bits, is_x=is_x)
         ctx.save_for_backward(states)
         ctx.n_classes = n_classes
-        return values
+        return _bilinear(states, states, n_classes)
 
     @staticmethod
     def backward(ctx, cotangent):
-        (states,) = ctx.saved_tensors
-        if torch.is_grad_enabled():  # the gradient is to be differentiated again
-            again = expectation_values_plainly(states, ctx.n_classes)
-            return torch.autograd.grad(again, states, cotangent, create_graph=True)[0], None
-        by_states = torch.empty_like(states, memory_format=torch.contiguous_format)
-        bits, is_x = np.array(_observables(states, ctx.n_classes)).T
-        arrays = (as_real(states), cotangent.contiguous().numpy(), as_real(by_states))
-        _over(states, _backward, *arrays, bits=bits, is_x=is_x)
-        return by_states, None
+        return _ReadoutGradient.apply(*ctx.saved_tensors, cotangent), None
 
 
-def _over(states, kernel, *arrays, bits, is_x):
-    over_images(lambda *task: kernel(bits, is_x, *task), states, *arrays)
+class _ReadoutGradient(torch.autograd.Function):
+    """2 sum_k g_k O_k psi, as a function of the states psi and the cotangent g."""
+
+    @staticmethod
+    def forward(ctx, states, cotangent):
+        ctx.save_for_backward(states, cotangent)
+        return _weighted(states, cotangent)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, along):
+        states, cotangent = ctx.saved_tensors
+        return _weighted(along, cotangent), 2 * _bilinear(states, along, cotangent.shape[-1])
+
+
+def _bilinear(left: torch.Tensor, right: torch.Tensor, n_classes: int) -> torch.Tensor:
+    """Re <left| O_k |right>: ``(P, B, n_classes)``."""
+    values = torch.empty(*left.shape[:2], n_classes, dtype=left.real.dtype)
+    bits, is_x = np.array(_observables(left, n_classes)).T
+    arrays = as_real(left), as_real(right), values.numpy()
+    over_images(lambda *task: _forward(bits, is_x, *task), left, *arrays)
+    return values
+
+
+def _weighted(states: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """2 sum_k weights_k O_k |states>: ``(P, B, 2^n)``."""
+    result = torch.empty_like(states, memory_format=torch.contiguous_format)
+    bits, is_x = np.array(_observables(states, weights.shape[-1])).T
+    arrays = as_real(states), weights.contiguous().numpy(), as_real(result)
+    over_images(lambda *task: _backward(bits, is_x, *task), states, *arrays)
+    return result
 
 
 @compiled
-def _forward(bits, is_x, states, values, first, last):
-    real = np.empty(states.shape[1] // 2, states.dtype)
-    imag = np.empty_like(real)
+def _forward(bits, is_x, left, right, values, first, last):
+    parts = np.empty((4, left.shape[1] // 2), left.dtype)
     for image in range(first, last):
-        split_parts(states[image], real, imag)
+        split_parts(left[image], parts[0], parts[1])
+        split_parts(right[image], parts[2], parts[3])
         for k in range(len(bits)):
-            values[image, k] = _expectation(bits[k], is_x[k], real, imag)
+            real = _real_overlap(bits[k], is_x[k], parts[0], parts[2])
+            values[image, k] = real + _real_overlap(bits[k], is_x[k], parts[1], parts[3])
 
 
 @compiled
-def _expectation(bit, is_x, real, imag):
-    total = real[0] - real[0]  # zero of the right dtype
-    for begin in range(0, len(real), 2 * bit):
-        x, y = real[begin : begin + bit], real[begin + bit : begin + 2 * bit]
-        xi, yi = imag[begin : begin + bit], imag[begin + bit : begin + 2 * bit]
+def _real_overlap(bit, is_x, left, right):
+    total = left[0] - left[0]  # zero of the right dtype
+    for begin in range(0, len(left), 2 * bit):
+        x, y = left[begin : begin + bit], left[begin + bit : begin + 2 * bit]
+        u, v = right[begin : begin + bit], right[begin + bit : begin + 2 * bit]
         if is_x:
             for j in range(bit):
-                total += 2 * (x[j] * y[j] + xi[j] * yi[j])
+                total += x[j] * v[j] + y[j] * u[j]
         else:
             for j in range(bit):
-                total += x[j] * x[j] + xi[j] * xi[j] - y[j] * y[j] - yi[j] * yi[j]
+                total += x[j] * u[j] - y[j] * v[j]
     return total
 
 
 @compiled
 def _backward(bits, is_x, states, cotangent, by_states, first, last):
-    """The gradient of sum_k g_k <O_k> is 2 sum_k g_k O_k psi."""
     real = np.empty(states.shape[1] // 2, states.dtype)
     imag, real_sum, imag_sum = np.empty_like(real), np.empty_like(real), np.empty_like(real)
     for image in range(first, last):

@@ -53,10 +53,14 @@ def render_report(run: RunFolder, target: Path) -> Path:
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "report.ipynb"
         jupytext.write(notebook, plain)
-        papermill.execute_notebook(
+        executed = papermill.execute_notebook(
             str(plain), str(target), parameters={"run_id": run.run_id}, kernel_name="python3",
             cwd=str(SOURCE.parent), progress_bar=False,
         )  # fmt: skip
+    for cell in executed.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata.tags.append("remove-cell")  # the page says which run it is
+    jupytext.write(executed, target, fmt="ipynb")
     return target
 
 
