@@ -19,10 +19,13 @@ from qpatch.model import PatchQNN
 from qpatch.results import OUTPUTS, ResultError, RunFolder
 from qpatch.training import Trainer
 
+# So large a rate overshoots: the best epoch is neither the first nor one of the last two.
+WILD = TINY.replace(learning_rate=0.2, seed=1, epochs=5)
+
 
 @pytest.fixture
 def trained(shapes):
-    return stages.train(TINY, "cpu", shapes)
+    return stages.train(WILD, "cpu", shapes)
 
 
 def contents(run: RunFolder) -> dict:
@@ -35,9 +38,9 @@ def contents(run: RunFolder) -> dict:
 
 
 def test_training_stores_what_the_trainer_did(trained, shapes):
-    trainer = Trainer(PatchQNN(TINY), shapes)
+    trainer = Trainer(PatchQNN(WILD), shapes)
     epochs, angles, steps = [trainer.initial()], [trainer.model.angles.detach().flatten().clone()], []
-    for _ in range(TINY.epochs):
+    for _ in range(WILD.epochs):
         iterations, epoch = trainer.run_epoch()
         steps += iterations
         epochs.append(epoch)
@@ -48,7 +51,8 @@ def test_training_stores_what_the_trainer_did(trained, shapes):
     assert trained.history()["test_accuracy"].tolist() == [epoch.test_accuracy for epoch in epochs]
     assert trained.iterations().to_dict("records") == [dataclasses.asdict(step) for step in steps]
     assert np.array_equal(trained.trajectory(), torch.stack(angles))
-    best = min(range(TINY.epochs + 1), key=lambda row: epochs[row].train_loss)
+    best = min(range(WILD.epochs + 1), key=lambda row: epochs[row].train_loss)
+    assert 0 < best < WILD.epochs - 1
     assert trained.record("train")["best_epoch"] == best - 1
     assert torch.equal(trained.best_parameters()["angles"].flatten(), angles[best])
     assert run_problems(trained) == []
@@ -62,7 +66,8 @@ def test_training_leaves_no_checkpoint_and_only_its_files(trained):
 def test_the_best_model_is_loaded_with_its_loss(trained, shapes):
     model = stages.load_best(trained)
     loss = cross_entropy(model(shapes.train.images), shapes.train.labels).item()
-    assert loss == pytest.approx(trained.history()["train_loss"].min(), rel=1e-5)  # float32 sums
+    # float32 logits of scale 100 carry errors of some 1e-5
+    assert loss == pytest.approx(trained.history()["train_loss"].min(), rel=1e-4, abs=1e-5)
 
 
 KILLED_IN_THE_MIDDLE = f"""
@@ -73,11 +78,11 @@ torch.set_num_threads(1)
 steps = training.Trainer.steps
 def dying(trainer):
     for step in steps(trainer):
-        if (step.epoch, step.iteration) == (2, 1):
+        if (step.epoch, step.iteration) == (4, 1):
             os.kill(os.getpid(), signal.SIGKILL)
         yield step
 training.Trainer.steps = dying
-stages.train(RunConfig.from_dict({TINY.to_dict()}), "cpu")
+stages.train(RunConfig.from_dict({WILD.to_dict()}), "cpu")
 """
 
 
@@ -86,13 +91,16 @@ def test_a_training_killed_in_the_middle_of_an_epoch_resumes_bit_for_bit(trained
     with start_python(KILLED_IN_THE_MIDDLE) as process:
         _, errors = process.communicate()
     assert process.returncode == -signal.SIGKILL, errors
-    killed = RunFolder(TINY)
+    killed = RunFolder(WILD)
     checkpoint = load_file(killed.path / "checkpoint.safetensors")
-    assert checkpoint["trainer.epoch"] == 2  # the epoch to begin again
+    assert checkpoint["trainer.epoch"] == 4  # the epoch to begin again
     assert killed.state("train") == "missing"
 
     (killed.path / ".checkpoint.safetensors.part").write_bytes(b"killed while it wrote")
-    resumed = stages.train(TINY, "cpu", shapes)
+    epochs, run_epoch = [], Trainer.run_epoch
+    monkeypatch.setattr(Trainer, "run_epoch", lambda trainer: epochs.append(trainer.epoch) or run_epoch(trainer))
+    resumed = stages.train(WILD, "cpu", shapes)
+    assert epochs == [4]
     assert contents(resumed) == contents(trained)
     assert [name for name in resumed.path.iterdir() if name.name == "checkpoint.safetensors"] == []
 
@@ -107,22 +115,22 @@ def test_a_training_that_diverges_keeps_its_last_good_epoch(shapes, monkeypatch)
 
     monkeypatch.setattr(Trainer, "run_epoch", poisoned)
     with pytest.raises(FloatingPointError, match="the loss is nan at epoch 2, iteration 0"):
-        stages.train(TINY, "cpu", shapes)
-    kept = load_file(RunFolder(TINY).path / "checkpoint.safetensors")
+        stages.train(WILD, "cpu", shapes)
+    kept = load_file(RunFolder(WILD).path / "checkpoint.safetensors")
     assert kept["trainer.epoch"] == 2
     assert all(torch.isfinite(value).all() for value in kept.values())
 
 
 def test_training_that_another_holds_is_refused(shapes):
-    with RunFolder(TINY).locked(), pytest.raises(ResultError, match="is being computed by another process"):
-        stages.train(TINY, "cpu", shapes)
+    with RunFolder(WILD).locked(), pytest.raises(ResultError, match="is being computed by another process"):
+        stages.train(WILD, "cpu", shapes)
 
 
 # -- Hessian ------------------------------------------------------------------------------------------------------
 
 
 def test_hessian_is_that_of_the_best_epoch_over_all_training_images(trained, shapes):
-    run = stages.hessian(TINY, "cpu", tolerance=1e-5, max_iterations=50, start_seed=3, data=shapes)
+    run = stages.hessian(WILD, "cpu", tolerance=1e-5, max_iterations=50, start_seed=3, data=shapes)
     curvature = LossCurvature(stages.load_best(trained), shapes.train)
     expected = power_iteration(curvature.product, curvature.like, 3, 1e-5, 50)
     record = run.record("hessian")
@@ -135,7 +143,7 @@ def test_hessian_is_that_of_the_best_epoch_over_all_training_images(trained, sha
 def test_later_stages_need_a_training(shapes):
     for stage in (stages.hessian, stages.landscape):
         with pytest.raises(ResultError, match=r"best\.safetensors is missing; run 'qpatch run"):
-            stage(TINY, "cpu", data=shapes)
+            stage(WILD, "cpu", data=shapes)
 
 
 # -- landscape ----------------------------------------------------------------------------------------------------
@@ -143,7 +151,7 @@ def test_later_stages_need_a_training(shapes):
 
 def test_landscape_is_the_loss_on_the_trajectorys_plane(trained, shapes):
     """The plane by a plain singular value decomposition, a corner's loss by the model itself."""
-    run = stages.landscape(TINY, "cpu", n_points=3, margin=2.0, data=shapes)
+    run = stages.landscape(WILD, "cpu", n_points=3, margin=2.0, data=shapes)
     landscape, record = run.landscape(), run.record("landscape")
     trajectory = trained.trajectory().astype(np.float64)
     mean = trajectory.mean(0)
@@ -169,7 +177,7 @@ def test_landscape_is_the_loss_on_the_trajectorys_plane(trained, shapes):
 
 
 def test_an_interrupted_landscape_goes_on_after_its_finished_rows(trained, shapes, monkeypatch):
-    whole = stages.landscape(TINY, "cpu", n_points=4, data=shapes).landscape().loss
+    whole = stages.landscape(WILD, "cpu", n_points=4, data=shapes).landscape().loss
     (trained.path / "landscape.json").unlink()
     calls, evaluate = [], stages.evaluate
 
@@ -181,16 +189,16 @@ def test_an_interrupted_landscape_goes_on_after_its_finished_rows(trained, shape
 
     monkeypatch.setattr(stages, "evaluate", failing)
     with pytest.raises(KeyboardInterrupt):
-        stages.landscape(TINY, "cpu", n_points=4, data=shapes)
+        stages.landscape(WILD, "cpu", n_points=4, data=shapes)
     assert trained.state("landscape") == "missing"
-    run = stages.landscape(TINY, "cpu", n_points=4, data=shapes)
+    run = stages.landscape(WILD, "cpu", n_points=4, data=shapes)
     assert len(calls) == 10 + 2 * 4
     assert np.array_equal(run.landscape().loss, whole)
     assert not (run.path / "landscape.rows.safetensors").exists()
 
 
 def test_rows_of_another_grid_are_not_mixed_in(trained, shapes, monkeypatch):
-    stages.landscape(TINY, "cpu", n_points=3, margin=1.0, data=shapes)
+    stages.landscape(WILD, "cpu", n_points=3, margin=1.0, data=shapes)
     expected = pd.read_csv(trained.path / "landscape.csv")
 
     def interrupted(*args, on_row, **options):
@@ -200,8 +208,8 @@ def test_rows_of_another_grid_are_not_mixed_in(trained, shapes, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(stages, "evaluate_grid", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            stages.landscape(TINY, "cpu", n_points=3, margin=2.0, data=shapes)
-    stages.landscape(TINY, "cpu", n_points=3, margin=1.0, data=shapes)
+            stages.landscape(WILD, "cpu", n_points=3, margin=2.0, data=shapes)
+    stages.landscape(WILD, "cpu", n_points=3, margin=1.0, data=shapes)
     assert pd.read_csv(trained.path / "landscape.csv").equals(expected)
 
 

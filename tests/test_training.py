@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from helpers import TINY
 from oracles import gradient
 from safetensors.torch import load, save
+from sklearn.model_selection import StratifiedKFold
 from torch.nn.functional import cross_entropy
 
 from qpatch import training
@@ -92,6 +94,21 @@ def test_first_two_updates_are_adams_with_the_decay_in_the_gradient(shapes):
         assert next(steps).iteration == number - 1
         assert torch.allclose(model.angles.flatten(), point, rtol=0, atol=1e-12)
         bias = model.bias.detach().clone()
+
+
+def test_every_epoch_takes_its_own_batches_in_order(shapes):
+    """What the model is fed, against the protocol's own lines."""
+    trainer, fed = Trainer(PatchQNN(TINY), shapes), []
+    trainer.model.register_forward_pre_hook(lambda model, arguments: fed.append(arguments[0]))
+    for _ in range(2):
+        trainer.run_epoch()
+    np.random.seed(TINY.seed)
+    expected = []
+    for state in np.random.randint(0, 1 << 32, size=TINY.epochs)[:2]:
+        folds = StratifiedKFold(n_splits=TINY.n_batches, shuffle=True, random_state=state)
+        expected += [shapes.train.images[fold] for _, fold in folds.split(np.zeros(TINY.n_train), shapes.train.labels)]
+    assert len(fed) == len(expected) == 2 * TINY.n_batches
+    assert all(torch.equal(one, other) for one, other in zip(fed, expected, strict=True))
 
 
 def test_steps_report_loss_and_accuracy_before_the_update(shapes):
