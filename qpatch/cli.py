@@ -8,7 +8,7 @@ import typer
 
 from qpatch import notebooks, sweep
 from qpatch.check import check_results
-from qpatch.config import PROFILES, ConfigError, RunConfig, profile_runs
+from qpatch.config import PROFILE_PARAMETERS, PROFILES, ConfigError, RunConfig, profile_runs
 from qpatch.results import STAGES, ResultError, RunFolder, results_folder, stored_runs
 
 app = typer.Typer(
@@ -73,7 +73,7 @@ def sweep_command(
     """Execute all runs of a profile; what is done is skipped, a failed run stops no other."""
     fields, parameters = _parse(param)
     runs = [RunFolder(_config(config.to_dict() | fields)) for config in _profile(profile, stride, depth)]
-    outcomes = sweep.execute_sweep(runs, parameters, workers, typer.echo)
+    outcomes = sweep.execute_sweep(runs, PROFILE_PARAMETERS[profile] | parameters, workers, typer.echo)
     counts = {
         name: sum(outcome.result == name for outcome in outcomes) for name in ("done", "skipped", "busy", "failed")
     }
@@ -88,8 +88,12 @@ def status(profile: Annotated[str | None, typer.Option(help="Only this profile's
     runs = [RunFolder(config) for config in _profile(profile)] if profile else stored_runs()
     if not runs:
         typer.echo(f"no finished training under {results_folder()}")
+
+    def state(folder: RunFolder, stage: str) -> str:
+        return notebooks.stage_state(folder, stage, PROFILE_PARAMETERS[profile]) if profile else folder.state(stage)
+
     for folder in runs:
-        states = "  ".join(f"{stage}: {notebooks.stage_state(folder, stage, {}):8}" for stage in STAGES)
+        states = "  ".join(f"{stage}: {state(folder, stage):8}" for stage in STAGES)
         typer.echo(f"{folder.run_id:45}  {states}".rstrip())
 
 

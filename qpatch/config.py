@@ -237,6 +237,8 @@ class RunConfig:
 
 
 PROFILES = ("smoke", "class", "paper")
+# Parameters of the stage notebooks in which a profile departs from their defaults.
+PROFILE_PARAMETERS = {"smoke": {"n_points": 6}, "class": {"n_points": 12}, "paper": {}}
 
 
 def profile_runs(name: str) -> tuple[RunConfig, ...]:
