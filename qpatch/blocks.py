@@ -12,9 +12,8 @@ from __future__ import annotations
 import functools
 
 import torch
-from torch.autograd.function import once_differentiable
 
-from qpatch import ansatz, kernels, pauli
+from qpatch import ansatz, compiled, kernels, pauli
 from qpatch.pauli import kron
 
 
@@ -81,16 +80,33 @@ class _StretchGradient(torch.autograd.Function):
         return _sweep_down(angles, _generator(product, cotangent, angles.shape[-1]), final_ring)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, direction):
-        angles, product, cotangent = ctx.saved_tensors
+        by_angles, tangent = _StretchSecond.apply(*ctx.saved_tensors, direction, ctx.final_ring)
+        return by_angles, None, tangent, None
+
+
+class _StretchSecond(torch.autograd.Function):
+    """The derivative of the gradient along a direction; not differentiable once more.
+
+    PyTorch's own `once_differentiable` raises only where the path to a leaf passes through it, and gives
+    `torch.autograd.functional.hvp` silent zeros.
+    """
+
+    @staticmethod
+    def forward(ctx, angles, product, cotangent, direction, final_ring):
         n_qubits = angles.shape[-1]
-        accumulated = pauli.from_strings(_sweep_up(angles, direction, ctx.final_ring), n_qubits)
+        accumulated = pauli.from_strings(_sweep_up(angles, direction, final_ring), n_qubits)
         tangent = -0.5j * (accumulated @ product)
         hermitian = _generator(product, cotangent, n_qubits)
         hermitian_dot = _generator(tangent, cotangent, n_qubits)
-        by_angles = _sweep_down_tangent(angles, direction, hermitian, hermitian_dot, ctx.final_ring)
-        return by_angles, None, tangent, None
+        return _sweep_down_tangent(angles, direction, hermitian, hermitian_dot, final_ring), tangent
+
+    @staticmethod
+    def backward(ctx, *cotangents):
+        raise RuntimeError(
+            "the circuit can be differentiated twice, not a third time; for Hessian-vector products use double"
+            " backward (qpatch.hessian.hessian_vector_product), not torch.autograd.functional.hvp"
+        )
 
 
 def _generator(product: torch.Tensor, cotangent: torch.Tensor, n_qubits: int) -> torch.Tensor:
@@ -102,7 +118,7 @@ def _sweep_states(angles, start, final_ring):
     """Apply the blocks to every column of ``start``: compiled on a CPU, plain PyTorch elsewhere."""
     # The few gates are built in double precision: their rounding, not the products', would dominate the error.
     exact = angles.double()
-    if angles.device.type == "cpu":
+    if compiled.takes(angles):
         rotations, diagonals = euler_form(exact, final_ring)
         return kernels.sweep_states(rotations.to(start.real.dtype), diagonals.to(start.dtype), start)
     return sweep_states_plainly(exact, start, final_ring)
@@ -157,7 +173,7 @@ def _rotations(angles):
 
 def _sweep_down(angles, coefficients, final_ring):
     """Pass H back through the blocks and read the gradient of every angle: ``(batch, depth, 2, n)``."""
-    if angles.device.type == "cpu":
+    if compiled.takes(angles):
         circle = torch.stack([torch.cos(angles), torch.sin(angles)], dim=-1)
         ring = pauli.ring_permutation(angles.shape[3], angles.device)
         return kernels.sweep_down(circle, coefficients, *ring, final_ring)

@@ -46,7 +46,7 @@ def run_problems(run: RunFolder) -> list[str]:
             found.append(f"{run.run_id}: the {stage} stage is {state}; {run.remedy}")
             continue
         for name, digest in run.record(stage)["outputs"].items():
-            file = run.path / name
+            file = run.file(name)
             if file.exists() and sha256(file) != digest:
                 found.append(f"{run.run_id}: {name} was altered after it was written; {run.remedy}")
     return found or [f"{run.run_id}: {problem}" for problem in _value_problems(run)]

@@ -72,7 +72,7 @@ def sweep_command(
 ) -> None:
     """Execute all runs of a profile; what is done is skipped, a failed run stops no other."""
     fields, parameters = _parse(param)
-    runs = [RunFolder(_config(config.to_dict() | fields)) for config in _profile(profile, stride, depth)]
+    runs = [RunFolder(_replace(config, fields)) for config in _profile(profile, stride, depth)]
     outcomes = sweep.execute_sweep(runs, PROFILE_PARAMETERS[profile] | parameters, workers, typer.echo)
     counts = {
         name: sum(outcome.result == name for outcome in outcomes) for name in ("done", "skipped", "busy", "failed")
@@ -118,6 +118,13 @@ def _parse(assignments: list[str] | None) -> tuple[dict, dict]:
 def _config(fields: dict) -> RunConfig:
     try:
         return RunConfig.from_dict(fields)
+    except ConfigError as error:
+        raise _Failure(error, 2) from error
+
+
+def _replace(config: RunConfig, fields: dict) -> RunConfig:
+    try:
+        return config.replace(**fields)
     except ConfigError as error:
         raise _Failure(error, 2) from error
 

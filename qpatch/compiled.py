@@ -15,6 +15,11 @@ TASK_IMAGES = 64  # images that one task takes
 compiled = njit(nogil=True, fastmath={"contract", "reassoc", "nsz"}, cache=True)
 
 
+def takes(tensor: torch.Tensor) -> bool:
+    """Whether compiled code computes with this tensor: on a CPU. Elsewhere plain PyTorch does, on a CPU its oracle."""
+    return tensor.device.type == "cpu"
+
+
 def for_each(count: int, task: Callable[[int], None]) -> None:
     """Call ``task(0), ..., task(count - 1)``, as many at a time as PyTorch has threads."""
     threads = min(torch.get_num_threads(), count)

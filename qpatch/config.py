@@ -255,9 +255,13 @@ def profile_runs(name: str) -> tuple[RunConfig, ...]:
     if name == "class":
         common = {"n_train": 2000, "n_test": 1000, "batch_size": 100, "epochs": 15}
         small = common | {"n_qubits": 4, "n_classes": 8}
-        grid = [RunConfig(stride=stride, depth=depth, **small) for stride in (2, 5, 10) for depth in (8, 4, 2)]
-        row = [RunConfig(stride=6, depth=depth, **common | {"n_train": 1000}) for depth in (8, 4, 2)]
-        return (*grid[:3], *row, *grid[3:])
+        rates = {8: 0.005, 4: 0.01, 2: 0.02}  # halved as the depth doubles, as the paper does from 50 to 100
+        rows = [(2, small), (6, common | {"n_train": 1000}), (5, small), (10, small)]
+        return tuple(
+            RunConfig(stride=stride, depth=depth, learning_rate=rate, **settings)
+            for stride, settings in rows
+            for depth, rate in rates.items()
+        )
     if name == "smoke":
         tiny = {"n_qubits": 4, "n_classes": 3, "n_train": 120, "n_test": 60, "batch_size": 30, "epochs": 3}
         return tuple(RunConfig(stride=stride, depth=1, **tiny) for stride in (10, 5))

@@ -153,8 +153,12 @@ def epoch_seeds(config: RunConfig) -> np.ndarray:
     return np.random.RandomState(config.seed).randint(0, 1 << 32, size=config.epochs, dtype=np.int64)
 
 
-def stratified_batches(labels: torch.Tensor, n_batches: int, random_state: int) -> Iterator[torch.Tensor]:
-    """Indices of equal batches with the classes in proportion: the test folds of scikit-learn's StratifiedKFold."""
-    folds = StratifiedKFold(n_splits=n_batches, shuffle=True, random_state=int(random_state))
+def stratified_batches(labels: torch.Tensor, config: RunConfig, epoch: int) -> Iterator[torch.Tensor]:
+    """Indices of an epoch's mini-batches ``(batch_size,)``, the classes in proportion in each.
+
+    They are the test folds of scikit-learn's StratifiedKFold, in order, shuffled by the epoch's random state.
+    """
+    random_state = int(epoch_seeds(config)[epoch])
+    folds = StratifiedKFold(n_splits=config.n_batches, shuffle=True, random_state=random_state)
     for _, indices in folds.split(np.zeros(len(labels)), labels.cpu().numpy()):
         yield torch.from_numpy(indices)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
-from qpatch.compiled import as_real, compiled, join_parts, over_images, split_parts
+from qpatch.compiled import as_real, compiled, join_parts, over_images, split_parts, takes
 from qpatch.pauli import kron
 
 
@@ -27,7 +27,7 @@ def apply_gates(gates: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
     Returns:
         ``(P, B, 2^n)`` complex.
     """
-    if gates.device.type == "cpu":
+    if takes(gates):
         return _Apply.apply(gates, states)
     return apply_gates_plainly(gates, states)
 

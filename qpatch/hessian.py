@@ -7,6 +7,7 @@ that the paper's number comes from the paper's tool.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -73,8 +74,9 @@ def power_iteration(
         torch.manual_seed(seed)
         eigenvalues, eigenvectors = wrapped.eigenvalues(maxIter=max_iterations, tol=tolerance, top_n=1)
     estimates = wrapped.estimates
-    change = abs(estimates[-1] - eigenvalues[0]) / (abs(eigenvalues[0]) + 1e-6)
-    converged = len(estimates) > 1 and change < tolerance
+    # Out of iterations PyHessian returns the last estimate, not the last but one, so the estimates must tell.
+    changes = [abs(new - old) / (abs(old) + 1e-6) for old, new in itertools.pairwise(estimates)]
+    converged = bool(changes) and changes[-1] < tolerance
     return PowerIteration(eigenvalues[0], estimates, eigenvectors[0][0], converged)
 
 

@@ -20,12 +20,14 @@ class Plane:
     Attributes:
         origin: the point of the plane with coordinates (0, 0): the chosen point's projection, ``(n,)``. The plane goes
             through the trajectory's mean, so the chosen point itself lies off it.
-        axes: orthonormal, ``(2, n)``.
+        mean: of the trajectory, ``(n,)``.
+        axes: the components, orthonormal, ``(2, n)``.
         ratios: share of the trajectory's variance along each axis, ``(2,)``.
         trajectory: projected, relative to the origin, in parameter units, ``(points, 2)``.
     """
 
     origin: np.ndarray
+    mean: np.ndarray
     axes: np.ndarray
     ratios: np.ndarray
     trajectory: np.ndarray
@@ -54,6 +56,7 @@ def pca_plane(trajectory: np.ndarray, origin: int) -> Plane:
     start = coordinates[origin]
     return Plane(
         origin=pca.mean_ + start @ pca.components_,
+        mean=pca.mean_,
         axes=pca.components_,
         ratios=pca.explained_variance_ratio_,
         trajectory=coordinates - start,

@@ -97,7 +97,7 @@ def execute_stage(run: RunFolder, stage: str, parameters: dict) -> Path:
     """
     if stage != "train" and run.state("train") != "done":
         raise ResultError(f"{run.run_id}: the {stage} stage needs a finished training; run the train stage first")
-    folder = run.path / "notebooks"
+    folder = run.cache / "notebooks"
     folder.mkdir(parents=True, exist_ok=True)
     fields = run.config.to_dict()
     settings = {name: value for name, value in fields.items() if name not in CONFIG_PARAMETERS}

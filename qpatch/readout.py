@@ -7,7 +7,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from qpatch import ansatz
-from qpatch.compiled import as_real, compiled, join_parts, over_images, split_parts
+from qpatch.compiled import as_real, compiled, join_parts, over_images, split_parts, takes
 
 
 def expectation_values(states: torch.Tensor, n_classes: int) -> torch.Tensor:
@@ -20,7 +20,7 @@ def expectation_values(states: torch.Tensor, n_classes: int) -> torch.Tensor:
     Returns:
         ``(P, B, n_classes)`` real, in [-1, 1].
     """
-    if states.device.type == "cpu":
+    if takes(states):
         return _Readout.apply(states, n_classes)
     return expectation_values_plainly(states, n_classes)
 

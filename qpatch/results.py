@@ -27,14 +27,15 @@ STAGES = ("train", "hessian", "landscape")
 OUTPUTS = {
     "train": ("history.csv", "iterations.csv", "best.safetensors", "trajectory.safetensors"),
     "hessian": ("eigenvalue.csv",),
-    "landscape": ("landscape.csv", "trajectory.csv"),
+    "landscape": ("landscape.csv", "trajectory.csv", "plane.safetensors"),
 }
 INPUTS = {
     "train": (),
     "hessian": ("best.safetensors",),
     "landscape": ("best.safetensors", "trajectory.safetensors"),
 }
-LOCAL_FILES = ("trajectory.safetensors",)  # too large to publish; a published run does without
+# In the run's cache, too large or of no use to publish; a published run does without.
+CACHED = ("trajectory.safetensors", "checkpoint.safetensors", "rows.safetensors")
 
 
 class ResultError(RuntimeError):
@@ -68,6 +69,11 @@ class RunFolder:
         self.config = config
         self.run_id = config.run_id
         self.path = (root or results_folder()) / config.run_id
+        self.cache = self.path / "cache"  # checkpoints, whole trajectories, executed notebooks: not published
+
+    def file(self, name: str) -> Path:
+        """Where a stage's file is."""
+        return (self.cache if name in CACHED else self.path) / name
 
     # -- reading ----------------------------------------------------------------------------------------------
 
@@ -75,7 +81,7 @@ class RunFolder:
         """A finished stage's record; None where there is none or it is half-written."""
         try:
             record = json.loads((self.path / f"{stage}.json").read_text())
-        except (FileNotFoundError, ValueError):  # no file, no text, no JSON
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # no file, no text, no JSON
             return None
         return record if isinstance(record, dict) else None
 
@@ -98,6 +104,10 @@ class RunFolder:
     def trajectory(self) -> np.ndarray:
         """All angles at the start and after each epoch: ``(epochs + 1, n_angles)`` float32."""
         return load_file(self._existing("trajectory.safetensors"))["angles"].numpy()
+
+    def plane(self) -> dict[str, torch.Tensor]:
+        """The trajectory's ``mean`` ``(n_angles,)`` and two ``components`` ``(2, n_angles)``, float32."""
+        return load_file(self._existing("plane.safetensors"))
 
     def landscape(self) -> Landscape:
         grid = pd.read_csv(self._existing("landscape.csv")).pivot(index="y", columns="x", values="loss")
@@ -124,13 +134,13 @@ class RunFolder:
             current = current and (parameters is None or record["parameters"] == parameters)
             upstream = (self.record("train") or {}).get("outputs", {})
             current = current and all(record["inputs"][name] == upstream.get(name) for name in INPUTS[stage])
-            current = current and all((self.path / name).exists() or name in LOCAL_FILES for name in OUTPUTS[stage])
+            current = current and all(self.file(name).exists() or name in CACHED for name in OUTPUTS[stage])
         except (KeyError, TypeError):
             current = False
         return "done" if current else "stale"
 
     def _existing(self, name: str) -> Path:
-        file = self.path / name
+        file = self.file(name)
         if not file.exists():
             raise ResultError(f"{file} is missing; {self.remedy}")
         return file
@@ -143,7 +153,7 @@ class RunFolder:
     # -- writing ----------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def locked(self, name: str = ".lock", busy: type[ResultError] = ResultError) -> Iterator[None]:
+    def locked(self, name: str = "stage.lock", busy: type[ResultError] = ResultError) -> Iterator[None]:
         """Hold the run for this process; the lock dies with the process.
 
         Raises:
@@ -151,8 +161,8 @@ class RunFolder:
             ResultError: the folder cannot be written.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(self.path / name, timeout=0)
+            self.cache.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.cache / name, timeout=0)
             lock.acquire()
         except filelock.Timeout as error:
             raise busy(f"{self.run_id} is being computed by another process; wait for it or stop it") from error
@@ -166,11 +176,12 @@ class RunFolder:
             lock.release()
 
     def write_csv(self, name: str, frame: pd.DataFrame) -> None:
-        write_atomically(self.path / name, frame.to_csv(index=False).encode())
+        write_atomically(self.file(name), frame.to_csv(index=False).encode())
 
     def write_tensors(self, name: str, tensors: dict[str, torch.Tensor]) -> None:
+        """Write a safetensors file, among the published ones or into the cache as `file` says."""
         plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-        write_atomically(self.path / name, save(plain))
+        write_atomically(self.file(name), save(plain))
 
     def write_record(self, stage: str, parameters: dict, seconds: float, machine: dict, **values) -> None:
         """Close a stage: its files must have been written."""
@@ -185,7 +196,7 @@ class RunFolder:
             "machine": machine,
             "code": code_version(),
             "inputs": {name: upstream[name] for name in INPUTS[stage]},
-            "outputs": {name: sha256(self.path / name) for name in OUTPUTS[stage]},
+            "outputs": {name: sha256(self.file(name)) for name in OUTPUTS[stage]},
         }
         write_atomically(self.path / f"{stage}.json", (json.dumps(record, indent=2) + "\n").encode())
 

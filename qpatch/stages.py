@@ -6,7 +6,9 @@ The parameterised notebooks call these. Each stage keeps its progress, so that a
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -39,19 +41,39 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def train(config: RunConfig, device: str = "auto", data: Dataset | None = None) -> RunFolder:
-    """Train, epoch by epoch, with a checkpoint after each; returns the run's folder, its training stage done."""
+@dataclass(frozen=True)
+class Training:
+    """What `train` has reached: the history so far, and whether all epochs are done and the run's stage is closed."""
+
+    run: RunFolder
+    history: list[Epoch]
+    iterations: list[Iteration]
+    finished: bool
+
+
+def train(
+    config: RunConfig, device: str = "auto", data: Dataset | None = None, max_steps: int | None = None
+) -> Training:
+    """Train by the protocol, with a checkpoint after each epoch; a later call goes on from the last one, bit for bit.
+
+    Args:
+        config: the run.
+        device: as `choose_device`.
+        data: instead of `load_dataset` of the configuration.
+        max_steps: stop after so many optimiser steps of this call; steps of an unfinished epoch are not kept.
+
+    Raises:
+        FloatingPointError: a loss is not finite; the last good epoch stays.
+        ResultError: another process trains this run, or its folder cannot be written.
+    """
     run = RunFolder(config)
     target = choose_device(device)
     with run.locked():
         state = _TrainingState(run, Trainer(PatchQNN(config).to(target), data or load_dataset(config)))
-        bar = tqdm(total=config.epochs, initial=state.trainer.epoch, unit="epoch")
-        with bar:
-            while state.trainer.epoch < config.epochs:
-                state.advance()
-                bar.update()
-        state.finish(storage.machine(target))
-    return run
+        finished = state.advance(max_steps)
+        if finished:
+            state.finish(storage.machine(target))
+    return Training(run, state.history, state.iterations, finished)
 
 
 class _TrainingState:
@@ -59,7 +81,7 @@ class _TrainingState:
 
     def __init__(self, run: RunFolder, trainer: Trainer):
         self.run, self.trainer = run, trainer
-        self.file = run.path / "checkpoint.safetensors"
+        self.file = run.file("checkpoint.safetensors")
         if self.file.exists():
             self._resume(load_file(self.file))
         else:
@@ -67,9 +89,24 @@ class _TrainingState:
             self.trajectory = [self._angles()]
             self.best = self._parameters()
 
-    def advance(self) -> None:
-        iterations, epoch = self.trainer.run_epoch()
-        self.iterations += iterations
+    def advance(self, max_steps: int | None) -> bool:
+        """Run the remaining epochs; whether they are done, or False where ``max_steps`` came first."""
+        config, steps = self.trainer.model.config, itertools.count(1)
+        per_epoch = config.n_batches
+        bar = tqdm(total=config.epochs * per_epoch, initial=self.trainer.epoch * per_epoch, unit="step")
+        with bar:
+            while self.trainer.epoch < config.epochs:
+                began = time.perf_counter()
+                for iteration in self.trainer.steps():
+                    self.iterations.append(iteration)
+                    bar.set_postfix(loss=f"{iteration.loss:.4f}", accuracy=f"{iteration.accuracy:.3f}", refresh=False)
+                    bar.update()
+                    if next(steps) == max_steps:
+                        return False
+                self._close_epoch(self.trainer.finish_epoch(time.perf_counter() - began))
+        return True
+
+    def _close_epoch(self, epoch: Epoch) -> None:
         self.history.append(epoch)
         self.trajectory.append(self._angles())
         if best_epoch(self.history) is epoch:
@@ -146,7 +183,7 @@ def landscape(
         best = run.record("train")["best_epoch"]
         plane = pca_plane(run.trajectory(), origin=best + 1)
         x, y = grid_axes(plane, n_points, margin)
-        rows = _GridRows(run.path / "landscape.rows.safetensors", run, {"x": x, "y": y})
+        rows = _GridRows(run.file("rows.safetensors"), run, {"x": x, "y": y})
 
         def loss(point: np.ndarray) -> float:
             with torch.no_grad():
@@ -159,6 +196,8 @@ def landscape(
         run.write_csv("landscape.csv", frame)
         points = pd.DataFrame({"epoch": np.arange(-1, config.epochs), "x": plane.trajectory[:, 0]})
         run.write_csv("trajectory.csv", points.assign(y=plane.trajectory[:, 1]))
+        axes = {"mean": torch.from_numpy(plane.mean).float(), "components": torch.from_numpy(plane.axes).float()}
+        run.write_tensors("plane.safetensors", axes)
         parameters = {"n_points": n_points, "margin": margin}
         seconds = time.perf_counter() - began
         values = {"ratios": plane.ratios.tolist(), "best_epoch": best}

@@ -9,6 +9,7 @@ import platform
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import torch
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -16,6 +17,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 def write_atomically(path: Path, contents: bytes) -> None:
     """Write a file so that it is there whole or not at all, also after a crash."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     with part.open("wb") as file:
         file.write(contents)
@@ -29,12 +31,13 @@ def sha256(path: Path) -> str:
 
 
 def machine(device: torch.device) -> dict:
-    """The class of machine that computes: device, threads, processor, PyTorch."""
+    """The class of machine that computes: device, processor, threads, and the versions that decide about numbers."""
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     else:
         name = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
-    return {"device": device.type, "name": name, "threads": torch.get_num_threads(), "torch": torch.__version__}
+    versions = {"python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__}
+    return {"device": device.type, "name": name, "threads": torch.get_num_threads(), **versions}
 
 
 def code_version() -> str:

@@ -44,7 +44,7 @@ def execute_run(run: RunFolder, stages: Sequence[str], parameters: dict, report:
         BusyError: another process holds it.
         NotebookError, ResultError: a stage failed.
     """
-    with run.locked(".run.lock", BusyError):
+    with run.locked("run.lock", BusyError):
         for stage in stages:
             began = time.perf_counter()
             execute_stage(run, stage, parameters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import cross_entropy
 
-from qpatch.data import Dataset, Split, epoch_seeds, stratified_batches
+from qpatch.data import Dataset, Split, stratified_batches
 from qpatch.model import PatchQNN
 
 EVALUATION_BYTES = 256 * 2**20  # memory that a chunk's statevectors may take in an evaluation
@@ -51,7 +52,6 @@ class Trainer:
         self.train_split, self.test_split = data.train.to(model.bias), data.test.to(model.bias)
         self.optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=config.cosine_period)
-        self.seeds = epoch_seeds(config)
         self.epoch = 0  # the next one to run
 
     def initial(self) -> Epoch:
@@ -62,20 +62,15 @@ class Trainer:
         """One pass over the training images and the evaluation after it.
 
         Raises:
-            FloatingPointError: the loss is not finite.
+            FloatingPointError: a loss is not finite.
         """
         began = time.perf_counter()
-        rate = self.optimizer.param_groups[0]["lr"]
         iterations = list(self.steps())
-        self.schedule.step()
-        self.epoch += 1
-        return iterations, self._evaluate(self.epoch - 1, rate, began)
+        return iterations, self.finish_epoch(time.perf_counter() - began)
 
     def steps(self) -> Iterator[Iteration]:
-        """The optimiser steps of the epoch at hand, one an item."""
-        n_batches = self.model.config.n_batches
-        batches = stratified_batches(self.train_split.labels, n_batches, self.seeds[self.epoch])
-        for number, indices in enumerate(batches):
+        """The optimiser steps of the epoch at hand, one an item; `finish_epoch` goes after them."""
+        for number, indices in enumerate(stratified_batches(self.train_split.labels, self.model.config, self.epoch)):
             images, labels = self.train_split.images[indices], self.train_split.labels[indices]
             self.optimizer.zero_grad()
             logits = self.model(images)
@@ -89,14 +84,30 @@ class Trainer:
             accuracy = (logits.detach().argmax(1) == labels).double().mean()
             yield Iteration(self.epoch, number, loss.item(), accuracy.item())
 
+    def finish_epoch(self, seconds: float = 0.0) -> Epoch:
+        """Move the schedule on and evaluate; ``seconds`` is what the steps took."""
+        began = time.perf_counter()
+        rate = self.optimizer.param_groups[0]["lr"]
+        self.schedule.step()
+        self.epoch += 1
+        return self._evaluate(self.epoch - 1, rate, began - seconds)
+
     def _evaluate(self, epoch: int, rate: float, began: float) -> Epoch:
         train_loss, train_accuracy = evaluate(self.model, self.train_split)
         test_loss, test_accuracy = evaluate(self.model, self.test_split)
+        if not math.isfinite(train_loss + test_loss):
+            raise FloatingPointError(
+                f"the loss is {train_loss} over all training and {test_loss} over all test images after epoch {epoch};"
+                f" try a smaller learning rate"
+            )
         seconds = time.perf_counter() - began
         return Epoch(epoch, rate, train_loss, train_accuracy, test_loss, test_accuracy, seconds)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """All that resuming needs, as tensors: parameters, Adam's moments and step, the rate, the epoch."""
+        """All that resuming needs, as tensors: parameters, Adam's moments and step, the rate, the epoch.
+
+        There is no generator among it: the epochs' random states all follow from the configuration's seed.
+        """
         state = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         for name, parameter in self.model.named_parameters():
             for key, value in self.optimizer.state[parameter].items():

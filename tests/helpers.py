@@ -57,7 +57,6 @@ def write_idx_set(folder: Path, n_train: int = 80, n_test: int = 40, side: int =
 def store_training(config: RunConfig, losses: list[float], shift: float = 0.0) -> RunFolder:
     """A training stage with these training losses, from the initial point on, and made-up parameters."""
     run = RunFolder(config)
-    run.path.mkdir(parents=True, exist_ok=True)
     epochs = range(-1, len(losses) - 1)
     history = pd.DataFrame({"epoch": epochs, "learning_rate": 0.01, "train_loss": losses, "train_accuracy": 0.5})
     run.write_csv("history.csv", history.assign(test_loss=history["train_loss"] + 1, test_accuracy=0.4, seconds=1.0))
@@ -82,6 +81,8 @@ def store_landscape(run: RunFolder, x: list[float], y: list[float], loss: np.nda
     run.write_csv("landscape.csv", pd.DataFrame({"x": columns.ravel(), "y": rows.ravel(), "loss": loss.ravel()}))
     epochs = np.arange(-1, run.config.epochs)
     run.write_csv("trajectory.csv", pd.DataFrame({"epoch": epochs, "x": epochs / 2, "y": -1.0 * epochs}))
+    n_angles = run.config.n_angles
+    run.write_tensors("plane.safetensors", {"mean": torch.zeros(n_angles), "components": torch.eye(2, n_angles)})
     best = run.record("train")["best_epoch"]
     run.write_record("landscape", {}, 1.0, MACHINE, ratios=[0.75, 0.125], best_epoch=best)
 

@@ -72,7 +72,7 @@ def test_a_results_folder_that_cannot_be_made_says_so(command, results_folder):
 
 
 def test_a_run_that_another_process_computes_is_busy():
-    with held_by_another_process(TINY, ".run.lock"):
+    with held_by_another_process(TINY, "run.lock"):
         result = qpatch(*TINY_RUN)
     assert result.exit_code == BUSY
     assert f"{TINY.run_id} is being computed by another process" in result.stderr
@@ -173,7 +173,7 @@ def test_run_stores_complete_results(run):
 
 def test_run_keeps_its_executed_notebooks_with_figures(run):
     for stage in STAGES:
-        notebook = json.loads((run.path / "notebooks" / f"{stage}.ipynb").read_text())
+        notebook = json.loads((run.cache / "notebooks" / f"{stage}.ipynb").read_text())
         code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
         assert all(cell["execution_count"] for cell in code)
         kinds = {kind for cell in code for output in cell["outputs"] for kind in output.get("data", {})}
@@ -205,7 +205,7 @@ def test_the_run_is_listed_among_the_stored(run):
 
 @pytest.mark.parametrize("name", ["best.safetensors", "landscape.csv", "trajectory.safetensors"])
 def test_check_finds_a_flipped_byte(copied, name):
-    flip_byte(copied.path / name)
+    flip_byte(copied.file(name))
     result = qpatch("check")
     assert result.exit_code == 1
     assert f"{TINY.run_id}: {name} was altered after it was written" in result.stderr
@@ -215,7 +215,7 @@ def test_check_finds_a_flipped_byte(copied, name):
 def test_a_failing_cell_exits_with_an_error_names_the_notebook_and_keeps_it(tmp_path, monkeypatch):
     monkeypatch.setenv("QPATCH_DATA", str(tmp_path / "empty"))
     result = qpatch(*TINY_RUN)
-    notebook = RunFolder(TINY).path / "notebooks" / "train.ipynb"
+    notebook = RunFolder(TINY).cache / "notebooks" / "train.ipynb"
     assert result.exit_code == 1
     assert f"of the train notebook failed (DataError: {tmp_path}/empty/shapes/train-images-idx3-ubyte" in result.stderr
     assert f"see {notebook}" in result.stderr

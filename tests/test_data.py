@@ -94,14 +94,17 @@ def test_epoch_seeds_are_the_protocols():
 
 def test_batches_are_the_protocols_folds():
     labels = torch.arange(600) % 10
-    expected = StratifiedKFold(n_splits=6, shuffle=True, random_state=77).split(np.zeros(600), labels)
-    batches = list(stratified_batches(labels, 6, 77))
+    np.random.seed(77)
+    random_state = np.random.randint(0, 1 << 32, size=50)[3]
+    folds = StratifiedKFold(n_splits=6, shuffle=True, random_state=random_state)
+    expected = folds.split(np.zeros(600), labels)
+    batches = list(stratified_batches(labels, RunConfig(seed=77, n_train=600, batch_size=100), epoch=3))
     assert [batch.tolist() for batch in batches] == [fold.tolist() for _, fold in expected]
 
 
 def test_batches_cut_the_images_into_equal_parts_with_the_classes_in_proportion(mnist):
     labels = mnist.train.labels
-    batches = list(stratified_batches(labels, 60, 1))
+    batches = list(stratified_batches(labels, RunConfig(), epoch=1))
     assert [len(batch) for batch in batches] == [1000] * 60
     assert torch.cat(batches).sort().values.equal(torch.arange(60_000))
     shares = torch.stack([labels[batch].bincount(minlength=10) for batch in batches])

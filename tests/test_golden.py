@@ -9,6 +9,7 @@ import torch
 from oracles import GOLDEN_FILES, GOLDEN_STRIDES, golden_model, load_golden, relative_error
 from torch.nn.functional import cross_entropy
 
+from qpatch import compiled, encoding, readout
 from qpatch.curvature import LossCurvature
 from qpatch.data import Split
 from qpatch.model import PatchQNN
@@ -39,6 +40,17 @@ def test_there_are_golden_files_of_every_number_of_patches_and_one_of_the_papers
 @both_backends
 @every_file
 def test_agrees_with_the_authors_model(path, backend):
+    assert_agrees_with_the_authors_model(path, backend)
+
+
+@every_file
+def test_plain_pytorch_which_a_gpu_runs_agrees_with_the_authors_model(path, monkeypatch):
+    for module in (compiled, encoding, readout):
+        monkeypatch.setattr(module, "takes", lambda tensor: False)
+    assert_agrees_with_the_authors_model(path, PatchQNN)
+
+
+def assert_agrees_with_the_authors_model(path, backend):
     model, golden = golden_model(backend, path)
     parameters = (model.angles, model.bias)
     logits = model(golden["pixels"])

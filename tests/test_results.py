@@ -117,7 +117,7 @@ def test_a_stage_without_one_of_its_files_is_stale(run, stage):
 
 
 def test_the_trajectory_is_a_local_file_that_a_published_run_may_lack(run):
-    (run.path / "trajectory.safetensors").unlink()
+    (run.file("trajectory.safetensors")).unlink()
     assert states(run) == ["done"] * 3
     assert run_problems(run) == []
 
@@ -166,7 +166,7 @@ def test_sound_results_have_no_problems(run):
 
 @pytest.mark.parametrize("name", [name for stage in STAGES for name in OUTPUTS[stage]])
 def test_an_altered_file_is_a_problem(run, name):
-    flip_byte(run.path / name)
+    flip_byte(run.file(name))
     assert run_problems(run) == [
         f"{TINY.run_id}: {name} was altered after it was written;"
         f" run 'qpatch run --stride 10 --depth 1 ...' or the sweep again"
@@ -258,7 +258,7 @@ def test_reference_tables_are_the_authors():
 
 def test_a_run_is_held_by_one_process_and_freed_when_that_is_killed():
     run = RunFolder(TINY)
-    with held_by_another_process(TINY, ".lock") as process:
+    with held_by_another_process(TINY, "stage.lock") as process:
         with (
             pytest.raises(ResultError, match=f"{TINY.run_id} is being computed by another process; wait"),
             run.locked(),

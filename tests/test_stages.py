@@ -1,6 +1,7 @@
 """The three stages on a small data set: what they store, and that an interruption changes nothing."""
 
 import dataclasses
+import shutil
 import signal
 
 import numpy as np
@@ -25,12 +26,12 @@ WILD = TINY.replace(learning_rate=0.2, seed=1, epochs=5)
 
 @pytest.fixture
 def trained(shapes):
-    return stages.train(WILD, "cpu", shapes)
+    return stages.train(WILD, "cpu", shapes).run
 
 
 def contents(run: RunFolder) -> dict:
     """All that a training stores, to the last bit, but for the seconds that it took."""
-    stored = {name: (run.path / name).read_bytes() for name in OUTPUTS["train"] if name != "history.csv"}
+    stored = {name: run.file(name).read_bytes() for name in OUTPUTS["train"] if name != "history.csv"}
     return stored | {"history.csv": run.history().drop(columns="seconds").to_csv()}
 
 
@@ -59,8 +60,8 @@ def test_training_stores_what_the_trainer_did(trained, shapes):
 
 
 def test_training_leaves_no_checkpoint_and_only_its_files(trained):
-    names = {path.name for path in trained.path.iterdir() if not path.name.startswith(".")}
-    assert names == {"train.json", *OUTPUTS["train"]}
+    names = {path.name for path in trained.path.rglob("*") if path.is_file()}
+    assert names == {"train.json", "stage.lock", *OUTPUTS["train"]}
 
 
 def test_the_best_model_is_loaded_with_its_loss(trained, shapes):
@@ -92,31 +93,31 @@ def test_a_training_killed_in_the_middle_of_an_epoch_resumes_bit_for_bit(trained
         _, errors = process.communicate()
     assert process.returncode == -signal.SIGKILL, errors
     killed = RunFolder(WILD)
-    checkpoint = load_file(killed.path / "checkpoint.safetensors")
+    checkpoint = load_file(killed.file("checkpoint.safetensors"))
     assert checkpoint["trainer.epoch"] == 4  # the epoch to begin again
     assert killed.state("train") == "missing"
 
-    (killed.path / ".checkpoint.safetensors.part").write_bytes(b"killed while it wrote")
-    epochs, run_epoch = [], Trainer.run_epoch
-    monkeypatch.setattr(Trainer, "run_epoch", lambda trainer: epochs.append(trainer.epoch) or run_epoch(trainer))
-    resumed = stages.train(WILD, "cpu", shapes)
+    (killed.cache / ".checkpoint.safetensors.part").write_bytes(b"killed while it wrote")
+    epochs, steps = [], Trainer.steps
+    monkeypatch.setattr(Trainer, "steps", lambda trainer: epochs.append(trainer.epoch) or steps(trainer))
+    resumed = stages.train(WILD, "cpu", shapes).run
     assert epochs == [4]
     assert contents(resumed) == contents(trained)
-    assert [name for name in resumed.path.iterdir() if name.name == "checkpoint.safetensors"] == []
+    assert not resumed.file("checkpoint.safetensors").exists()
 
 
 def test_a_training_that_diverges_keeps_its_last_good_epoch(shapes, monkeypatch):
-    run_epoch = Trainer.run_epoch
+    steps = Trainer.steps
 
     def poisoned(trainer):
         if trainer.epoch == 2:
             trainer.model.angles.data[0, 0] = float("nan")
-        return run_epoch(trainer)
+        return steps(trainer)
 
-    monkeypatch.setattr(Trainer, "run_epoch", poisoned)
+    monkeypatch.setattr(Trainer, "steps", poisoned)
     with pytest.raises(FloatingPointError, match="the loss is nan at epoch 2, iteration 0"):
         stages.train(WILD, "cpu", shapes)
-    kept = load_file(RunFolder(WILD).path / "checkpoint.safetensors")
+    kept = load_file(RunFolder(WILD).file("checkpoint.safetensors"))
     assert kept["trainer.epoch"] == 2
     assert all(torch.isfinite(value).all() for value in kept.values())
 
@@ -194,7 +195,7 @@ def test_an_interrupted_landscape_goes_on_after_its_finished_rows(trained, shape
     run = stages.landscape(WILD, "cpu", n_points=4, data=shapes)
     assert len(calls) == 10 + 2 * 4
     assert np.array_equal(run.landscape().loss, whole)
-    assert not (run.path / "landscape.rows.safetensors").exists()
+    assert not (run.file("rows.safetensors")).exists()
 
 
 def test_rows_of_another_grid_are_not_mixed_in(trained, shapes, monkeypatch):
@@ -227,3 +228,16 @@ def test_a_gpu_is_taken_where_there_is_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert stages.choose_device().type == "cuda"
     assert stages.choose_device("cpu").type == "cpu"
+
+
+def test_training_in_pieces_of_steps_ends_as_training_at_once(trained, shapes, results_folder):
+    """Steps of an unfinished epoch are done again, so pieces of one epoch and a half take one epoch each."""
+    config, pieces = WILD.replace(seed=WILD.seed + 1), 0
+    while not (training := stages.train(config, "cpu", shapes, max_steps=config.n_batches * 3 // 2)).finished:
+        pieces += 1
+        assert not training.run.file("history.csv").exists()
+        assert len(training.iterations) == pieces * config.n_batches + config.n_batches // 2
+        assert pieces < config.epochs
+    in_pieces = training.run.trajectory()
+    shutil.rmtree(training.run.path)
+    assert np.array_equal(stages.train(config, "cpu", shapes).run.trajectory(), in_pieces)

@@ -72,7 +72,7 @@ def test_other_parameters_are_computed_again_for_their_stage(executed):
 
 
 def test_a_run_of_another_sweep_is_busy_and_the_others_go_on(executed):
-    with held_by_another_process(TINY, ".run.lock"):
+    with held_by_another_process(TINY, "run.lock"):
         outcomes, lines = run_sweep([CONFIGS[0], CONFIGS[2]])
     assert outcomes[1001].result == "busy"
     assert f"{TINY.run_id} is being computed by another process" in outcomes[1001].message

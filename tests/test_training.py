@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from qpatch import training
 from qpatch.config import RunConfig
-from qpatch.data import Dataset, Split
+from qpatch.data import Dataset, Split, stratified_batches
 from qpatch.model import PatchQNN
 from qpatch.results import reference_table
 from qpatch.training import Epoch, Trainer, best_epoch, evaluate
@@ -74,7 +74,7 @@ def test_first_two_updates_are_adams_with_the_decay_in_the_gradient(shapes):
     model = PatchQNN(config).double()
     trainer = Trainer(model, shapes)
     splits = trainer.train_split
-    batches = list(training.stratified_batches(splits.labels, config.n_batches, trainer.seeds[0]))
+    batches = list(stratified_batches(splits.labels, config, 0))
     shape, point = model.angles.shape, model.angles.detach().clone().flatten()
     bias = model.bias.detach().clone()
     first, second = torch.zeros_like(point), torch.zeros_like(point)
@@ -113,7 +113,7 @@ def test_every_epoch_takes_its_own_batches_in_order(shapes):
 
 def test_steps_report_loss_and_accuracy_before_the_update(shapes):
     trainer = Trainer(PatchQNN(TINY), shapes)
-    batch = next(training.stratified_batches(shapes.train.labels, TINY.n_batches, trainer.seeds[0]))
+    batch = next(stratified_batches(shapes.train.labels, TINY, 0))
     logits, labels = PatchQNN(TINY)(shapes.train.images[batch]), shapes.train.labels[batch]
     step = next(trainer.steps())
     assert step.loss == pytest.approx(cross_entropy(logits, labels).item(), rel=1e-6)
