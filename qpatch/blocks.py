@@ -3,7 +3,7 @@
 A stretch does not depend on the data, so its unitary W is built once a step and shared by every image. Autograd would
 keep every intermediate of the build; here the gradient needs W and the cotangent G only, so memory does not grow with
 depth. With ``H = (W G^dagger - G W^dagger) / 2i``, the derivative by the angle of a gate exp(-i theta P / 2) is
-``tr(P H) / 2`` once H has passed the later gates, ``H <- U^dagger H U``. Twice differentiable: along a direction u of
+``tr(P H) / 2`` once H has passed the later gates, ``H <- U^dagger H U``. Twice differentiable, and once in forward mode: along a direction u of
 the angles the tangent of W is ``-i/2 A W``, A being gathered the other way through the same layers.
 """
 
@@ -61,8 +61,13 @@ class _Stretch(torch.autograd.Function):
     def forward(ctx, angles, start, final_ring):
         product = _sweep_states(angles, start, final_ring).to(angles.dtype.to_complex())
         ctx.save_for_backward(angles, product)
+        ctx.save_for_forward(angles, product)
         ctx.final_ring = final_ring
         return product
+
+    @staticmethod
+    def jvp(ctx, direction, *_):
+        return _tangent(*ctx.saved_tensors, direction, ctx.final_ring)
 
     @staticmethod
     def backward(ctx, cotangent):
@@ -95,8 +100,7 @@ class _StretchSecond(torch.autograd.Function):
     @staticmethod
     def forward(ctx, angles, product, cotangent, direction, final_ring):
         n_qubits = angles.shape[-1]
-        accumulated = pauli.from_strings(_sweep_up(angles, direction, final_ring), n_qubits)
-        tangent = -0.5j * (accumulated @ product)
+        tangent = _tangent(angles, product, direction, final_ring)
         hermitian = _generator(product, cotangent, n_qubits)
         hermitian_dot = _generator(tangent, cotangent, n_qubits)
         return _sweep_down_tangent(angles, direction, hermitian, hermitian_dot, final_ring), tangent
@@ -107,6 +111,11 @@ class _StretchSecond(torch.autograd.Function):
             "the circuit can be differentiated twice, not a third time; for Hessian-vector products use double"
             " backward (qpatch.hessian.hessian_vector_product), not torch.autograd.functional.hvp"
         )
+
+
+def _tangent(angles, product, direction, final_ring):
+    """Derivative of ``product`` along a direction of the angles, -i/2 A W S."""
+    return -0.5j * (pauli.from_strings(_sweep_up(angles, direction, final_ring), angles.shape[-1]) @ product)
 
 
 def _generator(product: torch.Tensor, cotangent: torch.Tensor, n_qubits: int) -> torch.Tensor:

@@ -8,6 +8,7 @@ number of chunks.
 from __future__ import annotations
 
 import torch
+from torch.autograd import forward_ad
 from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
 
@@ -50,15 +51,13 @@ class LossCurvature:
         n_angles = self.model.angles.numel()
         along_angles = vector[:n_angles].reshape(self.model.angles.shape)
         along_bias = vector[n_angles:].reshape(self.model.bias.shape)
-        prepared = self.model.prepare()
-        # The tangent of C along the direction: its pullback is linear in the cotangent, so differentiate it by that.
-        cotangents = [torch.zeros_like(part, requires_grad=True) for part in prepared]
-        (pulled,) = torch.autograd.grad(prepared, self.model.angles, cotangents, create_graph=True)
-        tangents = torch.autograd.grad(pulled, cotangents, along_angles)
+        with forward_ad.dual_level():  # the tangent of C along the direction
+            dual = forward_ad.make_dual(self.model.angles.detach(), along_angles)
+            tangents = [forward_ad.unpack_dual(part).tangent for part in self.model.prepare(dual)]
         first, second = self._chunk_products((*tangents, along_bias))
 
-        fixed = [part.detach() for part in first[:-1]]
-        (pulled,) = torch.autograd.grad(prepared, self.model.angles, fixed, create_graph=True)
+        prepared = self.model.prepare()
+        (pulled,) = torch.autograd.grad(prepared, self.model.angles, first[:-1], create_graph=True)
         (through_stretches,) = torch.autograd.grad(pulled, self.model.angles, along_angles, retain_graph=True)
         (through_images,) = torch.autograd.grad(prepared, self.model.angles, second[:-1])
         return torch.cat([(through_stretches + through_images).flatten(), second[-1].flatten()])

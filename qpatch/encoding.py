@@ -181,7 +181,7 @@ def _transpose(parts, half):
 
 @compiled
 def _adjoint(gate):
-    return np.array([gate[0], -gate[1], gate[4], -gate[5], gate[2], -gate[3], gate[6], -gate[7]])
+    return gate[0], -gate[1], gate[4], -gate[5], gate[2], -gate[3], gate[6], -gate[7]
 
 
 @compiled

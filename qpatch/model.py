@@ -43,9 +43,12 @@ class PatchQNN(nn.Module):
         """Logits ``(B, n_classes)`` of pooled and scaled images ``(B, image_size, image_size)``."""
         return self.logits(self.prepare(), images)
 
-    def prepare(self) -> engine.Prepared:
-        """What all images share; build it once and hand it to `logits` for many batches at the same parameters."""
-        return engine.prepare(self.angles, self.config.n_qubits)
+    def prepare(self, angles: torch.Tensor | None = None) -> engine.Prepared:
+        """What all images share, at the model's angles or at given ones.
+
+        Build it once and hand it to `logits` for many batches at the same parameters.
+        """
+        return engine.prepare(self.angles if angles is None else angles, self.config.n_qubits)
 
     def logits(self, prepared: engine.Prepared, images: torch.Tensor) -> torch.Tensor:
         """Logits ``(B, n_classes)`` with a shared part built before."""
