@@ -1,5 +1,11 @@
 """Trainability of patch-wise quantum neural networks: arXiv 2504.19239 replicated, a fast simulator, a laboratory."""
 
+import os
+
+# PyTorch's idle threads would spin, which on a busy machine can slow small models by a factor of ten and more. This
+# must be set before PyTorch is loaded, and holds for every notebook that this process starts.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from qpatch.config import PROFILES, ConfigError, RunConfig, profile_runs
 from qpatch.data import DataError, Dataset, Split, load_dataset, stratified_batches
 from qpatch.model import PatchQNN, cut_patches

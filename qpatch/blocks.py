@@ -3,8 +3,9 @@
 A stretch does not depend on the data, so its unitary W is built once a step and shared by every image. Autograd would
 keep every intermediate of the build; here the gradient needs W and the cotangent G only, so memory does not grow with
 depth. With ``H = (W G^dagger - G W^dagger) / 2i``, the derivative by the angle of a gate exp(-i theta P / 2) is
-``tr(P H) / 2`` once H has passed the later gates, ``H <- U^dagger H U``. Twice differentiable, and once in forward mode: along a direction u of
-the angles the tangent of W is ``-i/2 A W``, A being gathered the other way through the same layers.
+``tr(P H) / 2`` once H has passed the later gates, ``H <- U^dagger H U``. Twice differentiable, and once in forward
+mode: along a direction u of the angles the tangent of W is ``-i/2 A W``, A being gathered the other way through the
+same layers.
 """
 
 from __future__ import annotations
