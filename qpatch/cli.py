@@ -50,12 +50,9 @@ def run(
         raise _Failure(f"stage is {stage!r}; it must be one of {', '.join(STAGES)} or all", 2)
     folder = RunFolder(config)
     wanted = STAGES if stage == "all" else (stage,)
-    stages = [name for name in wanted if force or notebooks.stage_state(folder, name, parameters) != "done"]
-    if not stages:
-        typer.echo(f"{folder.run_id}: nothing to do")
-        return
     try:
-        sweep.execute_run(folder, stages, parameters, typer.echo)
+        if not sweep.execute_run(folder, parameters, typer.echo, wanted, force):
+            typer.echo(f"{folder.run_id}: nothing to do")
     except sweep.BusyError as error:
         raise _Failure(error, sweep.BUSY) from error
     except (ResultError, notebooks.NotebookError) as error:

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from qpatch.config import RunConfig
 from qpatch.model import PatchQNN
 
-STRIDES = {4: 6, 9: 3, 16: 2}
+STRIDES = {4: 6, 9: 3, 16: 2}  # by number of patches
 
 
 def compare_with_golden(file: Path) -> dict[str, str | float]:

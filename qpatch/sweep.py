@@ -32,23 +32,36 @@ class Outcome:
     seconds: float
 
 
-def missing_stages(run: RunFolder, parameters: dict) -> list[str]:
-    """The stages that have no current result, in order."""
-    return [stage for stage in STAGES if stage_state(run, stage, parameters) != "done"]
+def execute_run(
+    run: RunFolder,
+    parameters: dict,
+    report: Callable[[str], None],
+    wanted: Sequence[str] = STAGES,
+    force: bool = False,
+) -> list[str]:
+    """Execute the wanted stages of one run that have no current result, or all of them by ``force``.
 
-
-def execute_run(run: RunFolder, stages: Sequence[str], parameters: dict, report: Callable[[str], None]) -> None:
-    """Execute the given stages of one run here, holding the run against other processes.
+    The run is held against other processes meanwhile. Returns the stages that were executed.
 
     Raises:
         BusyError: another process holds it.
         NotebookError, ResultError: a stage failed.
     """
+
+    def pending(stage: str) -> bool:
+        return force or stage_state(run, stage, parameters) != "done"
+
+    if not any(map(pending, wanted)):
+        return []
+    executed = []
     with run.locked("run.lock", BusyError):
-        for stage in stages:
-            began = time.perf_counter()
-            execute_stage(run, stage, parameters)
-            report(f"{run.run_id}: {stage} done in {time.perf_counter() - began:.0f} s")
+        for stage in wanted:
+            if pending(stage):
+                began = time.perf_counter()
+                execute_stage(run, stage, parameters)
+                executed.append(stage)
+                report(f"{run.run_id}: {stage} done in {time.perf_counter() - began:.0f} s")
+    return executed
 
 
 def execute_sweep(
@@ -79,11 +92,9 @@ def execute_sweep(
 
 
 def _execute_missing(run: RunFolder, parameters: dict) -> Outcome:
-    began = time.perf_counter()
-    stages = missing_stages(run, parameters)
-    result, message = ("done", "") if stages else ("skipped", "")
+    began, message = time.perf_counter(), ""
     try:
-        execute_run(run, stages, parameters, lambda line: None)
+        result = "done" if execute_run(run, parameters, lambda line: None) else "skipped"
     except BusyError as error:
         result, message = "busy", str(error)
     except Exception as error:  # whatever ends a run must not end the sweep

@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from qpatch import ansatz
 from qpatch.config import RunConfig
+from qpatch.golden import STRIDES as GOLDEN_STRIDES
 
 PAULI = {
     "i": torch.eye(2, dtype=torch.complex128),
@@ -129,7 +130,6 @@ def relative_error(value: torch.Tensor, expected: torch.Tensor) -> float:
 # -- the author's model -------------------------------------------------------------------------------------------
 
 GOLDEN_FILES = sorted(Path(__file__).with_name("golden").glob("*.npz"))
-GOLDEN_STRIDES = {4: 6, 9: 3, 16: 2}  # by number of patches
 
 
 def load_golden(path: Path) -> tuple[RunConfig, dict[str, torch.Tensor]]:
