@@ -241,3 +241,15 @@ def test_training_in_pieces_of_steps_ends_as_training_at_once(trained, shapes, r
     in_pieces = training.run.trajectory()
     shutil.rmtree(training.run.path)
     assert np.array_equal(stages.train(config, "cpu", shapes).run.trajectory(), in_pieces)
+
+
+def test_rows_survive_a_plane_that_moved_by_rounding_and_no_other(trained):
+    axes, done = {"x": np.linspace(-1, 2, 4), "y": np.linspace(0, 5, 4)}, np.ones((2, 4))
+    stages._GridRows(trained.file("rows.safetensors"), trained, axes).save(done)
+
+    def load(**changed):
+        return stages._GridRows(trained.file("rows.safetensors"), trained, axes | changed).load()
+
+    assert np.array_equal(load(x=axes["x"] + 1e-9), done)
+    assert load(x=axes["x"] + 1e-3) is None
+    assert load(x=np.linspace(-1, 2, 5)) is None
