@@ -67,8 +67,14 @@ def power_iteration(
         max_iterations: at most so many products.
 
     Raises:
+        ValueError: no iteration allowed, or a tolerance that is not positive.
         FloatingPointError: an estimate is not finite.
     """
+    if max_iterations < 1 or not tolerance > 0:
+        raise ValueError(
+            f"max_iterations is {max_iterations} and tolerance {tolerance}; take one or more iterations (the paper's"
+            f" 100) and a positive tolerance (the paper's 1e-3)"
+        )
     wrapped = _OnProduct(product, like)
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -64,7 +64,16 @@ def pca_plane(trajectory: np.ndarray, origin: int) -> Plane:
 
 
 def grid_axes(plane: Plane, n_points: int = 20, margin: float = 5.0) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates of a grid that spans the projected trajectory plus a margin (parameter units) on each side."""
+    """Coordinates of a grid that spans the projected trajectory plus a margin (parameter units) on each side.
+
+    Raises:
+        ValueError: fewer than two points an axis, or a margin that is negative or not finite.
+    """
+    if n_points < 2 or not 0 <= margin < np.inf:
+        raise ValueError(
+            f"a grid of {n_points} points an axis with margin {margin} spans nothing; take two or more points (the"
+            f" paper's 20) and a finite margin of 0 or more (the paper's 5)"
+        )
     low, high = plane.trajectory.min(axis=0) - margin, plane.trajectory.max(axis=0) + margin
     return np.linspace(low[0], high[0], n_points), np.linspace(low[1], high[1], n_points)
 

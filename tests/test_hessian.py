@@ -133,3 +133,9 @@ def test_agrees_with_pyhessian_by_its_own_double_backward(shapes):
     eigenvalues, _ = published.eigenvalues(maxIter=500, tol=1e-6)
     assert ours.converged
     assert ours.eigenvalue == pytest.approx(eigenvalues[0], rel=1e-4)
+
+
+@pytest.mark.parametrize(("tolerance", "max_iterations"), [(0.0, 10), (float("nan"), 10), (1e-3, 0)])
+def test_an_iteration_that_could_not_run_is_refused(tolerance, max_iterations):
+    with pytest.raises(ValueError, match=f"max_iterations is {max_iterations} and tolerance {tolerance}"):
+        power_iteration(lambda vector: vector, torch.ones(2), tolerance=tolerance, max_iterations=max_iterations)

@@ -124,3 +124,10 @@ def test_an_interrupted_grid_goes_on_after_its_finished_rows():
     assert np.array_equal(resumed, whole)
     assert len(calls) - 10 == 3 * 4
     assert np.array_equal(kept[-1], whole)
+
+
+@pytest.mark.parametrize(("n_points", "margin"), [(0, 5.0), (1, 5.0), (20, -1.0), (20, float("nan"))])
+def test_a_grid_that_spans_nothing_is_refused(n_points, margin):
+    plane = pca_plane(np.random.default_rng(0).normal(size=(5, 3)), origin=0)
+    with pytest.raises(ValueError, match=f"a grid of {n_points} points an axis with margin {margin}"):
+        grid_axes(plane, n_points, margin)
