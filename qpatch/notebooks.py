@@ -13,6 +13,7 @@ from pathlib import Path
 
 import jupytext
 import papermill
+from nbclient.exceptions import DeadKernelError
 
 from qpatch.config import ConfigError, RunConfig
 from qpatch.results import STAGES, ResultError, RunFolder
@@ -23,7 +24,7 @@ CONFIG_PARAMETERS = ("stride", "depth", "seed", "settings")
 
 
 class NotebookError(RuntimeError):
-    """A cell failed; the message names the executed notebook that shows it."""
+    """A cell failed or its process died; the message names the executed notebook that shows it."""
 
 
 def stage_defaults(stage: str) -> dict:
@@ -92,7 +93,7 @@ def execute_stage(run: RunFolder, stage: str, parameters: dict) -> Path:
     """Convert the stage's notebook with Jupytext, execute it with Papermill, return the executed notebook.
 
     Raises:
-        NotebookError: a cell failed.
+        NotebookError: a cell failed, or the process died.
         ResultError: the stage before it is not done.
     """
     if stage != "train" and run.state("train") != "done":
@@ -121,5 +122,10 @@ def execute_stage(run: RunFolder, stage: str, parameters: dict) -> Path:
             raise NotebookError(
                 f"{run.run_id}: cell {error.exec_count} of the {stage} notebook failed"
                 f" ({error.ename}: {error.evalue}); see {executed}"
+            ) from error
+        except DeadKernelError as error:
+            raise NotebookError(
+                f"{run.run_id}: the process of the {stage} notebook died, perhaps for want of memory; the same command"
+                f" goes on where it was; see {executed}"
             ) from error
     return executed

@@ -79,3 +79,12 @@ def test_later_stages_without_a_training_start_no_notebook(stage, results_folder
     with pytest.raises(ResultError, match=f"the {stage} stage needs a finished training; run the train stage first"):
         execute_stage(RunFolder(TINY), stage, {})
     assert not results_folder.exists()
+
+
+def test_a_notebook_whose_process_died_is_an_error_with_a_remedy(monkeypatch):
+    def dead(*args, **options):
+        raise DeadKernelError("Kernel died")
+
+    monkeypatch.setattr(notebooks.papermill, "execute_notebook", dead)
+    with pytest.raises(notebooks.NotebookError, match="the process of the train notebook died.* goes on where it was"):
+        execute_stage(RunFolder(TINY), "train", {})
