@@ -4,6 +4,7 @@ import inspect
 
 import pytest
 from helpers import TINY, store_hessian, store_training
+from nbclient.exceptions import DeadKernelError
 
 from qpatch import notebooks, stages
 from qpatch.config import ConfigError, RunConfig
@@ -86,5 +87,5 @@ def test_a_notebook_whose_process_died_is_an_error_with_a_remedy(monkeypatch):
         raise DeadKernelError("Kernel died")
 
     monkeypatch.setattr(notebooks.papermill, "execute_notebook", dead)
-    with pytest.raises(notebooks.NotebookError, match="the process of the train notebook died.* goes on where it was"):
+    with pytest.raises(notebooks.NotebookError, match=r"the process of the train notebook died.* goes on where it was"):
         execute_stage(RunFolder(TINY), "train", {})
