@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.decomposition import PCA
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import load_file
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from qpatch import storage
 from qpatch.config import RunConfig
