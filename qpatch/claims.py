@@ -90,10 +90,11 @@ def verdict(published: Count, ours: Count) -> str:
     """In words, from the full-size runs: whether the claim holds, and when it cannot be said yet."""
     if not ours.total:
         return "not yet run at full size"
-    coverage = "" if ours.total >= published.total else f" (so far {ours.total} of {published.total} comparisons)"
+    if ours.total < published.total:
+        return f"open: {ours} so far, of {published.total} comparisons"
     if ours.agree == ours.total:
-        return "confirmed" + coverage
-    return ("partly confirmed" if 2 * ours.agree > ours.total else "not confirmed") + coverage
+        return "confirmed"
+    return "partly confirmed" if 2 * ours.agree > ours.total else "not confirmed"
 
 
 def claims_table(runs: Sequence[RunFolder]) -> pd.DataFrame:

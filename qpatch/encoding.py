@@ -1,8 +1,8 @@
 """One 2 x 2 matrix a qubit on every image's statevector, compiled for a CPU, with first and second derivatives.
 
 The matrices are unitary, so nothing but the result is kept: the gradient un-applies them. With cotangents u of the
-gradient, its own gradient is a directional derivative along u (`_Tangent` rules below): of the result, by the incoming
-cotangent; of the gradient at a fixed cotangent, by gates and states. So one set of dual numbers serves both.
+gradient, its own gradient is a directional derivative along u: of the result, by the incoming cotangent; of the
+gradient at a fixed cotangent, by gates and states. So one set of dual numbers serves both.
 """
 
 from __future__ import annotations

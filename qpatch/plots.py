@@ -138,7 +138,8 @@ def draw_by_depth(ax: Axes, summary, column: str, label: str = "", published: bo
         color, marker = patch_color(n_patches), patch_marker(n_patches)
         name = f"{n_patches} patches" + (" (paper)" if published else "")
         ax.plot(group["depth"], group[column], color=color, marker=marker, label=name, **style)
-    ax.set(xlabel="depth", ylabel=label or column.replace("_", " "), xticks=sorted(summary["depth"].unique()))
+    depths = sorted({depth for line in ax.lines for depth in line.get_xdata()})  # of earlier calls on this axis too
+    ax.set(xlabel="depth", ylabel=label or column.replace("_", " "), xticks=depths)
     return ax
 
 

@@ -32,7 +32,7 @@ def test_the_published_curvatures_support_the_published_claim():
     [
         (Count(0, 0), "not yet run at full size"),
         (Count(9, 9), "confirmed"),
-        (Count(3, 3), "confirmed (so far 3 of 9 comparisons)"),
+        (Count(3, 3), "open: 3 of 3 so far, of 9 comparisons"),
         (Count(7, 9), "partly confirmed"),
         (Count(2, 9), "not confirmed"),
     ],
