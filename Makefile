@@ -3,6 +3,8 @@
 PYTHON ?= python3
 PROFILE ?= paper
 PORT ?= 8000
+# Options of the benchmarks, such as BENCH="--only steps errors" or BENCH="--device cuda".
+BENCH ?=
 # Where pip finds torch; empty means PyPI, whose Linux build brings CUDA. A CPU build, smaller by gigabytes:
 # make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
@@ -16,10 +18,10 @@ SITE := _build/html
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book test test-slow lint study serve site-test clean
+.PHONY: help setup book test test-slow lint study bench bench-setup serve site-test clean
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED)  ## create .venv and install everything (PYTHON=python3, TORCH_INDEX=)
 
@@ -40,6 +42,12 @@ lint: setup  ## check style and format
 
 study: setup  ## run a whole sweep (PROFILE=paper, class or smoke)
 	$(BIN)/qpatch sweep --profile $(PROFILE)
+
+bench: setup  ## measure speed, memory and errors on this machine, some twenty minutes (BENCH=options)
+	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-setup: setup  ## install the other simulators that `make bench` compares with
+	$(BIN)/pip install --requirement requirements-bench.txt --constraint requirements.txt --constraint constraints.txt
 
 serve: $(SITE)/index.html  ## serve the built book on this machine (PORT=8000)
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(SITE) $(PORT)

@@ -1,0 +1,79 @@
+"""``python -m benchmarks``: measure, judge, print, and write the file that the book's performance page reads."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+
+from benchmarks import bars, comparison, machine, memory, parts, work
+from qpatch import performance, storage
+from qpatch.performance import SCHEMA
+
+# In the order of the file and of the page; each is measured by itself, so that it can be measured again alone.
+PARTS = {
+    "comparison": comparison.compare,
+    "steps": parts.steps,
+    "images": parts.images,
+    "scaling": parts.scaling,
+    "memory": memory.memory,
+    "errors": parts.errors,
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    device = torch.device(options.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise SystemExit("PyTorch finds no CUDA device; use --device cpu")
+    sizes, size = (work.QUICK, "quick") if options.quick else (work.FULL, "full")
+    output = options.output or (None if options.quick else performance.results_file(device.type))
+    results = _begun(output, {"schema": SCHEMA, "size": size, "machine": machine.describe(device)}, options.only)
+
+    for name in options.only or PARTS:
+        print(f"{name} ...", flush=True)
+        began = time.perf_counter()
+        measured = PARTS[name](sizes, device)
+        seconds = round(time.perf_counter() - began, 1)
+        results["parts"][name] = {"code": storage.code_version(), "seconds": seconds} | measured
+        print(f"{name} took {seconds} s", flush=True)
+        results["parts"] = {key: results["parts"][key] for key in PARTS if key in results["parts"]}
+        results["bars"] = bars.judge(results["parts"], device.type)
+        if output is not None:  # after each part, so that a long run that is stopped leaves what it has
+            storage.write_atomically(output, (json.dumps(results, indent=1, ensure_ascii=False) + "\n").encode())
+    _report(results, output)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the engine on this machine.")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, in seconds; written only with --output")
+    parser.add_argument("--output", type=Path, help="file to write (default: data/benchmarks/<device>.json)")
+    parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}")
+    return parser
+
+
+def _begun(output: Path | None, head: dict, only: list[str] | None) -> dict:
+    """What the results begin with: with ``--only``, the other parts that the file has from the same machine."""
+    results = head | {"parts": {}, "bars": []}
+    if only and output is not None and output.is_file():
+        stored = json.loads(output.read_text())
+        if {key: stored.get(key) for key in head} == head:
+            results["parts"] = stored["parts"]
+        else:
+            print(f"{output} is of another machine, version or size: its other parts are dropped", flush=True)
+    return results
+
+
+def _report(results: dict, output: Path | None) -> None:
+    for row in results["bars"]:
+        print(f"{performance.verdict(row):24} {performance.quantity(row, 'measured'):>12}   {row['name']}")
+    if output is not None:
+        print(f"written to {output}")
+
+
+if __name__ == "__main__":
+    main()
