@@ -14,7 +14,7 @@ import functools
 
 import torch
 
-from qpatch import ansatz, compiled, kernels, pauli
+from qpatch import ansatz, compiled, kernels, pauli, pauli_kernels
 from qpatch.pauli import kron
 
 
@@ -82,8 +82,19 @@ class _StretchGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx, angles, product, cotangent, final_ring):
         ctx.save_for_backward(angles, product, cotangent)
+        ctx.save_for_forward(angles, product, cotangent)
         ctx.final_ring = final_ring
+        if compiled.takes(angles) and product.shape[-1] == 1:
+            return _state_gradient(angles, product, cotangent, final_ring)
         return _sweep_down(angles, _generator(product, cotangent, angles.shape[-1]), final_ring)
+
+    @staticmethod
+    def jvp(ctx, direction, product_dot, cotangent_dot, _):
+        angles, product, cotangent = ctx.saved_tensors
+        hermitian = _generator(product, cotangent, angles.shape[-1])
+        pairs = torch.cat([product_dot, product], dim=-1), torch.cat([cotangent, cotangent_dot], dim=-1)
+        hermitian_dot = _generator(*pairs, angles.shape[-1])
+        return _sweep_down_tangent(angles, direction, hermitian, hermitian_dot, ctx.final_ring)
 
     @staticmethod
     def backward(ctx, direction):
@@ -122,6 +133,15 @@ def _tangent(angles, product, direction, final_ring):
 def _generator(product: torch.Tensor, cotangent: torch.Tensor, n_qubits: int) -> torch.Tensor:
     """Pauli coefficients of H = (W G^dagger - G W^dagger) / 2i: the imaginary part of those of W G^dagger."""
     return pauli.to_strings(product @ cotangent.mH, n_qubits).imag.contiguous()
+
+
+def _state_gradient(angles, state, cotangent, final_ring):
+    """The gradient where the product is a single state: gates are un-applied, in double precision."""
+    halves = angles.double() / 2
+    circle = torch.stack([torch.cos(halves), torch.sin(halves)], dim=-1)
+    signs = ring_signs(angles.shape[-1], torch.float64, angles.device)
+    exact = (tensor.squeeze(-1).to(torch.complex128) for tensor in (state, cotangent))
+    return kernels.state_gradient(circle, *exact, signs, final_ring).to(angles.dtype)
 
 
 def _sweep_states(angles, start, final_ring):
@@ -184,9 +204,7 @@ def _rotations(angles):
 def _sweep_down(angles, coefficients, final_ring):
     """Pass H back through the blocks and read the gradient of every angle: ``(batch, depth, 2, n)``."""
     if compiled.takes(angles):
-        circle = torch.stack([torch.cos(angles), torch.sin(angles)], dim=-1)
-        ring = pauli.ring_permutation(angles.shape[3], angles.device)
-        return kernels.sweep_down(circle, coefficients, *ring, final_ring)
+        return pauli_kernels.sweep_down(angles, coefficients, final_ring)
     return sweep_down_plainly(angles, coefficients, final_ring)
 
 
@@ -208,6 +226,13 @@ def sweep_down_plainly(angles, coefficients, final_ring):
 
 def _sweep_up(angles, direction, final_ring):
     """Transpose of `_sweep_down`: A with tangent(W) = -i/2 A W, as coefficients of sum_s a_s P_s, ``(batch, 4^n)``."""
+    if compiled.takes(angles):
+        return pauli_kernels.sweep_up(angles, direction, final_ring)
+    return sweep_up_plainly(angles, direction, final_ring)
+
+
+def sweep_up_plainly(angles, direction, final_ring):
+    """The same in plain PyTorch."""
     depth, n_qubits = angles.shape[1], angles.shape[3]
     permutation, signs = pauli.ring_permutation(n_qubits, angles.device)
     x_strings, y_strings = pauli.single_strings(n_qubits, "x"), pauli.single_strings(n_qubits, "y")
@@ -223,6 +248,13 @@ def _sweep_up(angles, direction, final_ring):
 
 
 def _sweep_down_tangent(angles, direction, coefficients, coefficients_dot, final_ring):
-    """Derivative of `sweep_down_plainly` along (direction, coefficients_dot): ``(batch, depth, 2, n)``."""
+    """Derivative of `_sweep_down` along (direction, coefficients_dot): ``(batch, depth, 2, n)``."""
+    if compiled.takes(angles):
+        return pauli_kernels.sweep_down_tangent(angles, direction, coefficients, coefficients_dot, final_ring)
+    return sweep_down_tangent_plainly(angles, direction, coefficients, coefficients_dot, final_ring)
+
+
+def sweep_down_tangent_plainly(angles, direction, coefficients, coefficients_dot, final_ring):
+    """The same in plain PyTorch."""
     rotate = functools.partial(sweep_down_plainly, final_ring=final_ring)
     return torch.func.jvp(rotate, (angles, coefficients), (direction, coefficients_dot))[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -27,8 +28,13 @@ def for_each(count: int, task: Callable[[int], None]) -> None:
         for index in range(count):
             task(index)
     else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(task, range(count)))
+        list(_pool(threads).map(task, range(count)))
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that wait for tasks until the program ends."""
+    return ThreadPoolExecutor(threads)
 
 
 def over_images(kernel: Callable, like: torch.Tensor, *arrays: np.ndarray) -> None:
@@ -58,3 +64,12 @@ def split_parts(interleaved, real, imag):
 def join_parts(real, imag, interleaved):
     for k in range(len(real)):
         interleaved[2 * k], interleaved[2 * k + 1] = real[k], imag[k]
+
+
+@compiled
+def transpose(parts, half):
+    """Exchange the halves of the qubits, in place."""
+    for part in parts:
+        for i in range(half):
+            for j in range(i):
+                part[i * half + j], part[j * half + i] = part[j * half + i], part[i * half + j]

@@ -1,34 +1,43 @@
-"""Gradient and Hessian-vector products of a model's mean loss over many images, in chunks that bound the memory.
+"""Derivatives of a model's mean loss over many images, in chunks that bound the memory.
 
-The shared part C of the model (`PatchQNN.prepare`) depends on the angles alone. So the Hessian over all images splits
-into products by C, one chunk of images after the other, and one passage through the stretches at the end, whatever the
-number of chunks.
+The shared part C of the model (`PatchQNN.prepare`) depends on the angles alone. So a derivative over all images splits
+into derivatives by C, one chunk of images after the other, and one passage through the stretches at the end, whatever
+the number of chunks. A Hessian-vector product is the same computation on dual numbers: forward over reverse.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch.autograd import forward_ad
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, softmax
 from tqdm import tqdm
 
 from qpatch.data import Split
 from qpatch.engine import Prepared
 from qpatch.model import PatchQNN
-from qpatch.training import evaluation_chunk
+from qpatch.training import image_chunk
+
+INTERMEDIATES = 40  # statevectors an image that a product keeps, its derivatives included (measured: 37)
 
 
 class LossCurvature:
     """Derivatives of the mean cross-entropy over a split, at the model's present parameters, by angles and bias.
 
     Vectors are flat: all angles row-major, then the bias, ``(n_angles + image_size^2,)``. No weight-decay term.
+
+    Args:
+        model: stays as it is.
+        split: images and labels.
+        chunk: images at a time; by default what fits `training.CHUNK_BYTES`.
+        progress: whether to show a progress bar over the chunks.
     """
 
     def __init__(self, model: PatchQNN, split: Split, chunk: int | None = None, progress: bool = False):
-        # A product keeps some ten times the intermediates of an evaluation.
         self.model = model
         self.split = split.to(model.bias)
-        self.chunk = chunk or max(1, evaluation_chunk(model) // 10)
+        self.chunk = chunk or image_chunk(model, INTERMEDIATES)
         self.progress = progress
 
     @property
@@ -38,58 +47,87 @@ class LossCurvature:
 
     def gradient(self) -> torch.Tensor:
         """Gradient of the mean loss, flat."""
-        shared, bias = self._leaves()
-        total = [torch.zeros_like(leaf) for leaf in (*shared, bias)]
-        for images, labels in self._chunks():
-            _accumulate(total, torch.autograd.grad(self._loss(shared, images, labels), (*shared, bias)))
-        angles = self.model.angles
-        (by_angles,) = torch.autograd.grad(self.model.prepare(), angles, total[:-1])
-        return torch.cat([by_angles.flatten(), total[-1].flatten()])
+        return self._gradient(self.model.angles, along_bias=None)
 
     def product(self, vector: torch.Tensor) -> torch.Tensor:
         """Hessian of the mean loss times a flat vector, exactly."""
-        n_angles = self.model.angles.numel()
-        along_angles = vector[:n_angles].reshape(self.model.angles.shape)
-        along_bias = vector[n_angles:].reshape(self.model.bias.shape)
-        with forward_ad.dual_level():  # the tangent of C along the direction
-            dual = forward_ad.make_dual(self.model.angles.detach(), along_angles)
-            tangents = [forward_ad.unpack_dual(part).tangent for part in self.model.prepare(dual)]
-        first, second = self._chunk_products((*tangents, along_bias))
+        along_angles, along_bias = self._split(vector)
+        with forward_ad.dual_level():
+            angles = forward_ad.make_dual(self.model.angles, along_angles)
+            return _tangent(self._gradient(angles, along_bias))
+
+    def gauss_newton_product(self, vector: torch.Tensor) -> torch.Tensor:
+        """Gauss-Newton part of the Hessian times a flat vector: the mean of ``J^T (diag(p) - p p^T) J v``.
+
+        J is the Jacobian of an image's logits by the parameters, p their softmax (Schraudolph, 2002).
+        """
+        along_angles, along_bias = self._split(vector)
+        with forward_ad.dual_level(), torch.no_grad():
+            along = [_tangent(part) for part in self.model.prepare(_dual(self.model.angles, along_angles))]
+
+        def pulled(leaves, images, labels):
+            with forward_ad.dual_level():
+                shared = Prepared(*map(_dual, leaves[:-1], along))
+                logits, logits_dot = forward_ad.unpack_dual(self.model.logits(shared, _dual(images, along_bias)))
+            weights = softmax(logits.detach(), dim=1)
+            centred = logits_dot.detach() - (weights * logits_dot.detach()).sum(1, keepdim=True)
+            return torch.autograd.grad(logits, leaves, weights * centred / len(self.split))
 
         prepared = self.model.prepare()
-        (pulled,) = torch.autograd.grad(prepared, self.model.angles, first[:-1], create_graph=True)
-        (through_stretches,) = torch.autograd.grad(pulled, self.model.angles, along_angles, retain_graph=True)
-        (through_images,) = torch.autograd.grad(prepared, self.model.angles, second[:-1])
-        return torch.cat([(through_stretches + through_images).flatten(), second[-1].flatten()])
+        return self._pull(self.model.angles, prepared, self._sum(prepared, pulled))
 
-    def _chunk_products(self, tangents):
-        """Gradient by (C, bias), and its derivative along their tangents, summed over the images."""
-        shared, bias = self._leaves()
-        leaves = (*shared, bias)
-        first, second = ([torch.zeros_like(leaf) for leaf in leaves] for _ in range(2))
-        for images, labels in self._chunks():
-            loss = self._loss(shared, images, labels)
-            gradients = torch.autograd.grad(loss, leaves, create_graph=True)
-            _accumulate(first, gradients)
-            _accumulate(second, torch.autograd.grad(gradients, leaves, tangents))
-        return first, second
+    def _gradient(self, angles, along_bias):
+        """Gradient of the mean loss; where angles are dual numbers, along their tangent and that of the bias."""
 
-    def _leaves(self):
-        with torch.no_grad():
-            shared = self.model.prepare()
-        shared = Prepared(*(part.detach().requires_grad_() for part in shared))
-        return shared, self.model.bias
+        def of_chunk(leaves, images, labels):
+            images = images if along_bias is None else _dual(images, along_bias)
+            logits = self.model.logits(Prepared(*leaves[:-1]), images)
+            return torch.autograd.grad(cross_entropy(logits, labels, reduction="sum") / len(self.split), leaves)
 
-    def _loss(self, shared, images, labels):
-        logits = self.model.logits(shared, images)
-        return cross_entropy(logits, labels, reduction="sum") / len(self.split)
+        prepared = self.model.prepare(angles)
+        return self._pull(angles, prepared, self._sum(prepared, of_chunk))
 
-    def _chunks(self):
+    def _sum(self, prepared, of_chunk: Callable[..., Sequence[torch.Tensor]]) -> list[torch.Tensor]:
+        """Sum over the chunks of ``of_chunk(leaves, images, labels)``, one tensor a leaf: the parts of C, the bias."""
+        leaves = (*map(_leaf, prepared), self.model.bias)
+        total = [torch.zeros_like(leaf) for leaf in leaves]
         starts = range(0, len(self.split), self.chunk)
         for start in tqdm(starts, disable=not self.progress, leave=False, unit="chunk"):
-            yield self.split.images[start : start + self.chunk], self.split.labels[start : start + self.chunk]
+            chunk = slice(start, start + self.chunk)
+            parts = of_chunk(leaves, self.split.images[chunk], self.split.labels[chunk])
+            total = [accumulated + part for accumulated, part in zip(total, parts, strict=True)]
+        return total
+
+    def _pull(self, angles, prepared, cotangents) -> torch.Tensor:
+        """Through the stretches to the angles, and the bias as it is: a flat vector."""
+        (by_angles,) = torch.autograd.grad(prepared, angles, cotangents[:-1])
+        return torch.cat([by_angles.flatten(), cotangents[-1].flatten()])
+
+    def _split(self, vector: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """A flat vector as angles and bias.
+
+        Raises:
+            ValueError: a vector of another size.
+        """
+        angles, bias = self.model.angles, self.model.bias
+        if vector.shape != (angles.numel() + bias.numel(),):
+            raise ValueError(
+                f"the vector has shape {tuple(vector.shape)}; the model has {angles.numel()} angles and a bias of"
+                f" {bias.numel()}: give ({angles.numel() + bias.numel()},)"
+            )
+        return vector[: angles.numel()].reshape(angles.shape), vector[angles.numel() :].reshape(bias.shape)
 
 
-def _accumulate(total, parts):
-    for accumulator, part in zip(total, parts, strict=True):
-        accumulator += part.detach()
+def _dual(primal: torch.Tensor, tangent: torch.Tensor) -> torch.Tensor:
+    return forward_ad.make_dual(primal, tangent.expand_as(primal))
+
+
+def _tangent(dual: torch.Tensor) -> torch.Tensor:
+    return forward_ad.unpack_dual(dual).tangent
+
+
+def _leaf(part: torch.Tensor) -> torch.Tensor:
+    """The same values, tangent included, cut off from the graph, as a leaf of a new one."""
+    primal, tangent = forward_ad.unpack_dual(part)
+    leaf = primal.detach().requires_grad_()
+    return leaf if tangent is None else forward_ad.make_dual(leaf, tangent.detach())

@@ -1,8 +1,8 @@
 """One 2 x 2 matrix a qubit on every image's statevector, compiled for a CPU, with first and second derivatives.
 
-The matrices are unitary, so nothing but the result is kept: the gradient un-applies them. With cotangents u of the
-gradient, its own gradient is a directional derivative along u: of the result, by the incoming cotangent; of the
-gradient at a fixed cotangent, by gates and states. So one set of dual numbers serves both.
+Second derivatives come either way. In forward mode, dual numbers pass through the result and its gradient. In reverse,
+with cotangents u of the gradient, its own gradient is a directional derivative along u: of the result, by the incoming
+cotangent; of the gradient at a fixed cotangent, by gates and states. So the same kernels serve.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
-from qpatch.compiled import as_real, compiled, join_parts, over_images, split_parts, takes
+from qpatch.compiled import as_real, compiled, join_parts, over_images, split_parts, takes, transpose
 from qpatch.pauli import kron
 
 
@@ -45,10 +45,15 @@ def apply_gates_plainly(gates: torch.Tensor, states: torch.Tensor) -> torch.Tens
 class _Apply(torch.autograd.Function):
     @staticmethod
     def forward(ctx, gates, states):
-        out = states.new_empty(gates.shape[0], gates.shape[2], states.shape[-1])
+        ctx.save_for_backward(gates, states)
+        ctx.save_for_forward(gates, states)
+        out = _like_images(states, gates)
         over_images(_forward, out, _by_image(gates), as_real(states), as_real(out))
-        ctx.save_for_backward(gates, states, out)
         return out
+
+    @staticmethod
+    def jvp(ctx, gates_dot, states_dot):
+        return _tangent(*ctx.saved_tensors, gates_dot, states_dot)
 
     @staticmethod
     def backward(ctx, cotangent):
@@ -56,28 +61,44 @@ class _Apply(torch.autograd.Function):
 
 
 class _ApplyGradient(torch.autograd.Function):
-    """The gradient by gates and states, as a function of them and of the cotangent of their product ``out``."""
+    """The gradient by gates and states, as a function of them and of the cotangent of their product."""
 
     @staticmethod
-    def forward(ctx, gates, states, out, cotangent):
-        cotangent = cotangent.resolve_conj().contiguous()
-        by_gates, by_states = _empty_by_image(gates), torch.empty_like(out)
-        arrays = _by_image(gates), as_real(out), as_real(cotangent), as_real(by_gates.flatten(-2)), as_real(by_states)
-        over_images(_backward, out, *arrays)
-        ctx.save_for_backward(gates, states, out, cotangent)
-        return by_gates.transpose(1, 2), _like(by_states, states)
+    def forward(ctx, gates, states, cotangent):
+        by_gates, by_states = _empty_by_image(gates), _like_images(states, gates)
+        arrays = _by_image(gates), as_real(states), as_real(cotangent)
+        over_images(_backward, by_states, *arrays, as_real(by_gates.flatten(-2)), as_real(by_states))
+        ctx.save_for_backward(gates, states, by_gates, by_states)
+        ctx.save_for_forward(gates, states, by_gates, by_states)
+        return by_gates.transpose(1, 2), _summed(by_states, states)
+
+    @staticmethod
+    def jvp(ctx, gates_dot, states_dot, cotangent_dot):
+        return _gradient_tangent(*ctx.saved_tensors, gates_dot, states_dot, cotangent_dot)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, along_gates, along_states):
-        gates, states, out, cotangent = ctx.saved_tensors
-        duals = _by_image(gates), _by_image(along_gates)
-        out_dot, by_states = torch.empty_like(out), torch.empty_like(out)
-        over_images(_forward_tangent, out, *duals, as_real(states), as_real(along_states), as_real(out_dot))
-        by_gates = _empty_by_image(gates)
-        arrays = as_real(out), as_real(out_dot), as_real(cotangent)
-        over_images(_backward_tangent, out, *duals, *arrays, as_real(by_gates.flatten(-2)), as_real(by_states))
-        return by_gates.transpose(1, 2), _like(by_states, states), None, out_dot
+        gates, states, _, by_states = ctx.saved_tensors
+        fixed = torch.zeros_like(by_states)
+        along = along_gates, along_states
+        return *_gradient_tangent(*ctx.saved_tensors, *along, fixed), _tangent(gates, states, *along)
+
+
+def _tangent(gates, states, gates_dot, states_dot):
+    out_dot = _like_images(states, gates)
+    arrays = _by_image(gates), _by_image(gates_dot), as_real(states), as_real(states_dot), as_real(out_dot)
+    over_images(_forward_tangent, out_dot, *arrays)
+    return out_dot
+
+
+def _gradient_tangent(gates, states, by_gates, by_states, gates_dot, states_dot, cotangent_dot):
+    by_gates_dot, by_states_dot = torch.empty_like(by_gates), torch.empty_like(by_states)
+    duals = _by_image(gates), _by_image(gates_dot), as_real(states), as_real(states_dot)
+    gradient = as_real(by_gates.flatten(-2)), as_real(by_states), as_real(cotangent_dot)
+    results = as_real(by_gates_dot.flatten(-2)), as_real(by_states_dot)
+    over_images(_backward_tangent, by_states, *duals, *gradient, *results)
+    return by_gates_dot.transpose(1, 2), _summed(by_states_dot, states)
 
 
 def _by_image(gates: torch.Tensor) -> np.ndarray:
@@ -89,13 +110,19 @@ def _empty_by_image(gates: torch.Tensor) -> torch.Tensor:
     return torch.empty_like(gates.transpose(1, 2), memory_format=torch.contiguous_format)
 
 
-def _like(by_states: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+def _like_images(states: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:
+    """Room for the statevector of every image."""
+    return states.new_empty(gates.shape[0], gates.shape[2], states.shape[-1])
+
+
+def _summed(by_states: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
     """Sum over the images where they share the state."""
     return by_states.sum(1, keepdim=True) if states.shape[1] == 1 else by_states
 
 
-# The kernels hold one image: ``parts`` has the rows real, imaginary, and for tangents those of the derivative. A gate
-# acts on amplitudes that are far apart only for the first half of the qubits; transposed, so are the others'.
+# The kernels hold one image, its real and imaginary parts apart. A gate acts on amplitudes that are far apart only for
+# the first half of the qubits; transposed, so are the others': side 1 is the transposed one. With G' = G A, the tangent
+# of the product is that of its first factors: the gates act on states' + sum_q A_q states.
 
 
 @compiled
@@ -103,85 +130,143 @@ def _forward(gates, states, out, first, last):
     half_qubits, half = gates.shape[1] // 2, 2 ** (gates.shape[1] // 2)
     parts = np.empty((2, half * half), out.dtype)
     for image in range(first, last):
-        split_parts(states[image if len(states) > 1 else 0], parts[0], parts[1])
+        _read(states, image, parts)
         for side in range(2):
-            for qubit in range(half_qubits):
-                _apply(gates[image, side * half_qubits + qubit], 2 ** (2 * half_qubits - 1 - qubit), parts)
-            _transpose(parts, half)
+            for k in range(half_qubits):
+                _apply(_gate(gates[image, side * half_qubits + k]), 2 ** (2 * half_qubits - 1 - k), parts)
+            transpose(parts, half)
         join_parts(parts[0], parts[1], out[image])
 
 
 @compiled
 def _forward_tangent(gates, gates_dot, states, states_dot, out_dot, first, last):
     half_qubits, half = gates.shape[1] // 2, 2 ** (gates.shape[1] // 2)
-    parts = np.empty((4, half * half), out_dot.dtype)
+    parts, dots = np.empty((2, half * half), out_dot.dtype), np.empty((2, half * half), out_dot.dtype)
     for image in range(first, last):
-        source = image if len(states) > 1 else 0
-        split_parts(states[source], parts[0], parts[1])
-        split_parts(states_dot[source], parts[2], parts[3])
+        _read(states, image, parts)
+        _read(states_dot, image, dots)
         for side in range(2):
             for k in range(half_qubits):
-                qubit, size = side * half_qubits + k, 2 ** (2 * half_qubits - 1 - k)
-                _apply_tangent(gates[image, qubit], gates_dot[image, qubit], size, parts)
-            _transpose(parts, half)
-        join_parts(parts[2], parts[3], out_dot[image])
+                gate, gate_dot = _gate(gates[image, side * half_qubits + k]), gates_dot[image, side * half_qubits + k]
+                _add_applied(_times(_adjoint(gate), _gate(gate_dot)), 2 ** (2 * half_qubits - 1 - k), parts, dots)
+            if side == 0:
+                transpose(parts, half)
+                transpose(dots, half)
+        for side in range(1, -1, -1):
+            for k in range(half_qubits):
+                _apply(_gate(gates[image, side * half_qubits + k]), 2 ** (2 * half_qubits - 1 - k), dots)
+            if side == 1:
+                transpose(dots, half)
+        join_parts(dots[0], dots[1], out_dot[image])
 
 
 @compiled
-def _backward(gates, out, cotangent, by_gates, by_states, first, last):
+def _backward(gates, states, cotangent, by_gates, by_states, first, last):
     half_qubits, half = gates.shape[1] // 2, 2 ** (gates.shape[1] // 2)
-    parts, parts_c = np.empty((2, half * half), out.dtype), np.empty((2, half * half), out.dtype)
+    parts, pulled = np.empty((2, half * half), by_states.dtype), np.empty((2, half * half), by_states.dtype)
     for image in range(first, last):
-        split_parts(out[image], parts[0], parts[1])
-        split_parts(cotangent[image], parts_c[0], parts_c[1])
-        for side in range(2):
+        _read(states, image, parts)
+        _pull(gates, cotangent, image, pulled)
+        transpose(parts, half)
+        for side in range(1, -1, -1):
             for k in range(half_qubits):
-                qubit, size = side * half_qubits + k, 2 ** (2 * half_qubits - 1 - k)
-                adjoint = _adjoint(gates[image, qubit])
-                _apply(adjoint, size, parts)
-                by_gates[image, qubit] = 0
-                _add_outer(parts_c[0], parts_c[1], parts[0], parts[1], size, by_gates[image, qubit])
-                _apply(adjoint, size, parts_c)
-            _transpose(parts, half)
-            _transpose(parts_c, half)
-        join_parts(parts_c[0], parts_c[1], by_states[image])
+                qubit = side * half_qubits + k
+                outer = _outer(pulled, parts, 2 ** (2 * half_qubits - 1 - k))
+                _write(_times(_gate(gates[image, qubit]), outer), by_gates[image, qubit])
+            if side == 1:
+                transpose(parts, half)
+                transpose(pulled, half)
+        join_parts(pulled[0], pulled[1], by_states[image])
 
 
 @compiled
-def _backward_tangent(gates, gates_dot, out, out_dot, cotangent, by_gates, by_states, first, last):
-    """The derivative of `_backward` along gates and out, the cotangent being fixed."""
+def _backward_tangent(
+    gates, gates_dot, states, states_dot, by_gates, by_states, cotangent_dot, by_gates_dot, by_states_dot, first, last
+):
     half_qubits, half = gates.shape[1] // 2, 2 ** (gates.shape[1] // 2)
-    parts, parts_c = np.empty((4, half * half), out.dtype), np.empty((4, half * half), out.dtype)
+    parts, dots = np.empty((2, half * half), by_states.dtype), np.empty((2, half * half), by_states.dtype)
+    pulled, pulled_dots = np.empty((2, half * half), by_states.dtype), np.empty((2, half * half), by_states.dtype)
     for image in range(first, last):
-        split_parts(out[image], parts[0], parts[1])
-        split_parts(out_dot[image], parts[2], parts[3])
-        split_parts(cotangent[image], parts_c[0], parts_c[1])
-        parts_c[2:] = 0
+        _read(states, image, parts)
+        _read(states_dot, image, dots)
+        _read(by_states, image, pulled)
+        _pull(gates, cotangent_dot, image, pulled_dots)
+        transpose(pulled, half)
+        for side in range(1, -1, -1):
+            for k in range(half_qubits):
+                gate, gate_dot = _gate(gates[image, side * half_qubits + k]), gates_dot[image, side * half_qubits + k]
+                turn = _times(_adjoint(_gate(gate_dot)), gate)
+                _add_applied(turn, 2 ** (2 * half_qubits - 1 - k), pulled, pulled_dots)
+            if side == 1:
+                transpose(pulled, half)
+                transpose(pulled_dots, half)
+        join_parts(pulled_dots[0], pulled_dots[1], by_states_dot[image])
         for side in range(2):
             for k in range(half_qubits):
                 qubit, size = side * half_qubits + k, 2 ** (2 * half_qubits - 1 - k)
-                adjoint, adjoint_dot = _adjoint(gates[image, qubit]), _adjoint(gates_dot[image, qubit])
-                _apply_tangent(adjoint, adjoint_dot, size, parts)
-                by_gates[image, qubit] = 0
-                _add_outer(parts_c[2], parts_c[3], parts[0], parts[1], size, by_gates[image, qubit])
-                _add_outer(parts_c[0], parts_c[1], parts[2], parts[3], size, by_gates[image, qubit])
-                _apply_tangent(adjoint, adjoint_dot, size, parts_c)
-            _transpose(parts, half)
-            _transpose(parts_c, half)
-        join_parts(parts_c[2], parts_c[3], by_states[image])
+                gate, gate_dot = _gate(gates[image, qubit]), _gate(gates_dot[image, qubit])
+                outer_dot = _sum(_outer(pulled_dots, parts, size), _outer(pulled, dots, size))
+                outer = _times(_adjoint(gate), _gate(by_gates[image, qubit]))
+                _write(_sum(_times(gate_dot, outer), _times(gate, outer_dot)), by_gates_dot[image, qubit])
+            for tensor in (parts, dots, pulled, pulled_dots):
+                transpose(tensor, half)
 
 
 @compiled
-def _transpose(parts, half):
-    for part in parts:
-        for i in range(half):
-            for j in range(i):
-                part[i * half + j], part[j * half + i] = part[j * half + i], part[i * half + j]
+def _read(states, image, parts):
+    split_parts(states[image if len(states) > 1 else 0], parts[0], parts[1])
+
+
+@compiled
+def _pull(gates, cotangent, image, parts):
+    """The adjoint gates on the cotangent of one image; leaves it transposed."""
+    half_qubits = gates.shape[1] // 2
+    split_parts(cotangent[image], parts[0], parts[1])
+    for side in range(2):
+        for k in range(half_qubits):
+            adjoint = _adjoint(_gate(gates[image, side * half_qubits + k]))
+            _apply(adjoint, 2 ** (2 * half_qubits - 1 - k), parts)
+        if side == 0:
+            transpose(parts, 2**half_qubits)
+
+
+@compiled
+def _gate(values):
+    return values[0], values[1], values[2], values[3], values[4], values[5], values[6], values[7]
+
+
+@compiled
+def _write(gate, values):
+    for k in range(8):
+        values[k] = gate[k]
 
 
 @compiled
 def _adjoint(gate):
     return gate[0], -gate[1], gate[4], -gate[5], gate[2], -gate[3], gate[6], -gate[7]
+
+
+@compiled
+def _sum(left, right):
+    a, ai, b, bi, c, ci, d, di = left
+    e, ei, f, fi, g, gi, h, hi = right
+    return a + e, ai + ei, b + f, bi + fi, c + g, ci + gi, d + h, di + hi
+
+
+@compiled
+def _times(left, right):
+    a, ai, b, bi, c, ci, d, di = left
+    e, ei, f, fi, g, gi, h, hi = right
+    return (
+        a * e - ai * ei + b * g - bi * gi,
+        a * ei + ai * e + b * gi + bi * g,
+        a * f - ai * fi + b * h - bi * hi,
+        a * fi + ai * f + b * hi + bi * h,
+        c * e - ci * ei + d * g - di * gi,
+        c * ei + ci * e + d * gi + di * g,
+        c * f - ci * fi + d * h - di * hi,
+        c * fi + ci * f + d * hi + di * h,
+    )
 
 
 @compiled
@@ -199,33 +284,31 @@ def _apply(gate, size, parts):
 
 
 @compiled
-def _apply_tangent(gate, gate_dot, size, parts):
-    """Derivative rows to G d + G_dot x, then the others to G x."""
-    _apply(gate, size, parts[2:])
-    a, ai, b, bi, c, ci, d, di = gate_dot
+def _add_applied(gate, size, parts, total):
+    """Add G x to the total."""
+    a, ai, b, bi, c, ci, d, di = gate
     for begin in range(0, parts.shape[1], 2 * size):
         x_real, y_real = parts[0, begin : begin + size], parts[0, begin + size : begin + 2 * size]
         x_imag, y_imag = parts[1, begin : begin + size], parts[1, begin + size : begin + 2 * size]
-        to_x_real, to_y_real = parts[2, begin : begin + size], parts[2, begin + size : begin + 2 * size]
-        to_x_imag, to_y_imag = parts[3, begin : begin + size], parts[3, begin + size : begin + 2 * size]
+        to_x_real, to_y_real = total[0, begin : begin + size], total[0, begin + size : begin + 2 * size]
+        to_x_imag, to_y_imag = total[1, begin : begin + size], total[1, begin + size : begin + 2 * size]
         for k in range(size):
             x, xi, y, yi = x_real[k], x_imag[k], y_real[k], y_imag[k]
             to_x_real[k] += a * x - ai * xi + b * y - bi * yi
             to_x_imag[k] += a * xi + ai * x + b * yi + bi * y
             to_y_real[k] += c * x - ci * xi + d * y - di * yi
             to_y_imag[k] += c * xi + ci * x + d * yi + di * y
-    _apply(gate, size, parts[:2])
 
 
 @compiled
-def _add_outer(left, left_imag, right, right_imag, size, total):
-    """Add sum l r^* over all pairs of amplitudes: the cotangent of the gate between them, ``(8,)``."""
-    ga = gai = gb = gbi = gc = gci = gd = gdi = left[0] - left[0]  # zero of the right dtype
-    for begin in range(0, len(left), 2 * size):
-        u_real, v_real = left[begin : begin + size], left[begin + size : begin + 2 * size]
-        u_imag, v_imag = left_imag[begin : begin + size], left_imag[begin + size : begin + 2 * size]
-        x_real, y_real = right[begin : begin + size], right[begin + size : begin + 2 * size]
-        x_imag, y_imag = right_imag[begin : begin + size], right_imag[begin + size : begin + 2 * size]
+def _outer(left, right, size):
+    """Sum of l r^dagger over all pairs of amplitudes, a 2 x 2 matrix."""
+    ga = gai = gb = gbi = gc = gci = gd = gdi = left[0, 0] - left[0, 0]  # zero of the right dtype
+    for begin in range(0, left.shape[1], 2 * size):
+        u_real, v_real = left[0, begin : begin + size], left[0, begin + size : begin + 2 * size]
+        u_imag, v_imag = left[1, begin : begin + size], left[1, begin + size : begin + 2 * size]
+        x_real, y_real = right[0, begin : begin + size], right[0, begin + size : begin + 2 * size]
+        x_imag, y_imag = right[1, begin : begin + size], right[1, begin + size : begin + 2 * size]
         for k in range(size):
             u, ui, v, vi = u_real[k], u_imag[k], v_real[k], v_imag[k]
             x, xi, y, yi = x_real[k], x_imag[k], y_real[k], y_imag[k]
@@ -237,11 +320,4 @@ def _add_outer(left, left_imag, right, right_imag, size, total):
             gci += vi * x - v * xi
             gd += v * y + vi * yi
             gdi += vi * y - v * yi
-    total[0] += ga
-    total[1] += gai
-    total[2] += gb
-    total[3] += gbi
-    total[4] += gc
-    total[5] += gci
-    total[6] += gd
-    total[7] += gdi
+    return ga, gai, gb, gbi, gc, gci, gd, gdi

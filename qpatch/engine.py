@@ -19,6 +19,7 @@ import torch
 from qpatch import ansatz, blocks
 from qpatch.encoding import apply_gates
 from qpatch.readout import expectation_values
+from qpatch.unitaries import apply_unitaries
 
 
 class Prepared(NamedTuple):
@@ -76,12 +77,13 @@ def encoding_gates(coefficients: torch.Tensor, features: torch.Tensor) -> torch.
         features: ``(B, P, n^2)``, radians; the first half belongs to the first encoding block.
     """
     n_patches, _, n_qubits = coefficients.shape[:3]
-    half_angles = features.reshape(-1, n_patches, 2, n_qubits, n_qubits // 2).permute(1, 2, 3, 0, 4) / 2
-    circle = torch.stack([torch.cos(half_angles), torch.sin(half_angles)], dim=-1)  # (P, 2, n, B, n/2, 2)
-    monomials = circle[..., 0, :]
+    half_angles = features.reshape(-1, n_patches, 2, n_qubits, n_qubits // 2).permute(1, 2, 3, 4, 0) / 2
+    # Images last, so that every elementwise operation runs along them.
+    circle = torch.stack([torch.cos(half_angles), torch.sin(half_angles)], dim=-2)  # (P, 2, n, n/2, 2, B)
+    monomials = circle[..., 0, :, :]
     for j in range(1, n_qubits // 2):
-        monomials = (monomials.unsqueeze(-1) * circle[..., j, None, :]).flatten(-2)
-    gates = monomials @ coefficients  # (P, 2, n, B, 8)
+        monomials = (monomials.unsqueeze(-2) * circle[..., j, None, :, :]).flatten(-3, -2)
+    gates = monomials.mT @ coefficients  # (P, 2, n, B, 8)
     return torch.view_as_complex(gates.reshape(*gates.shape[:-1], 4, 2)).unflatten(-1, (2, 2))
 
 
@@ -89,8 +91,8 @@ def statevectors(prepared: Prepared, features: torch.Tensor) -> torch.Tensor:
     """Final statevectors ``(P, B, 2^n)`` complex of features ``(B, P, n^2)`` in radians."""
     gates = encoding_gates(prepared.encoding, features)
     states = apply_gates(gates[:, 0], prepared.start.unsqueeze(1))
-    states = apply_gates(gates[:, 1], states @ prepared.middle.mT)
-    return states @ prepared.final.mT
+    states = apply_gates(gates[:, 1], apply_unitaries(prepared.middle, states))
+    return apply_unitaries(prepared.final, states)
 
 
 def expectations(prepared: Prepared, features: torch.Tensor, n_classes: int) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Compiled sweeps of `qpatch.blocks` for a CPU: the same results as its plain PyTorch, several times faster.
+"""Statevectors through stretches, compiled for a CPU: the columns of a unitary forwards, one state backwards.
 
 One stretch is one task.
 """
@@ -83,76 +83,57 @@ def _multiply_diagonal(real, imag, diagonal, lanes):
             imags[k] = a * y + b * x
 
 
-# -- backward: Pauli coefficients ----------------------------------------------------------------------------------
+# -- backward: one statevector ---------------------------------------------------------------------------------
 
 
-def sweep_down(
-    circle: torch.Tensor, coefficients: torch.Tensor, permutation: torch.Tensor, signs: torch.Tensor, final_ring: bool
+def state_gradient(
+    circle: torch.Tensor, states: torch.Tensor, cotangents: torch.Tensor, signs: torch.Tensor, final_ring: bool
 ) -> torch.Tensor:
-    """Pass H back through the blocks and read the gradient of every angle, as `blocks` does in plain PyTorch.
+    """Gradient of every angle of stretches that begin in a fixed state, un-applying gate by gate.
 
     Args:
-        circle: cosines and sines of the angles, ``(batch, depth, 2, n, 2)``.
-        coefficients: of H, ``(batch, 4^n)``.
-        permutation, signs: of the CZ ring on Pauli strings, ``(4^n,)``.
+        circle: cosines and sines of the half angles, ``(batch, depth, 2, n, 2)`` float64.
+        states, cotangents: at the end, ``(batch, 2^n)`` complex128.
+        signs: diagonal of the CZ ring, ``(2^n,)`` float64.
         final_ring: whether the last block has its ring.
 
     Returns:
-        ``(batch, depth, 2, n)``.
+        ``(batch, depth, 2, n)`` float64.
     """
     gradient = torch.empty(circle.shape[:-1], dtype=circle.dtype)
-    angles, values, result = circle.contiguous().numpy(), coefficients.contiguous().numpy(), gradient.numpy()
-    half = 2 ** circle.shape[-2]
-    swap = torch.arange(half * half).reshape(half, half).T.flatten()  # its own inverse
-    # The blocks leave the halves of a string swapped; unsigned, so that Numba need not look for negative indices.
-    gathers = [index.numpy().astype(np.uint32) for index in (swap, swap[permutation])]
-    turned = signs.to(coefficients.dtype).numpy()
-    for_each(len(values), lambda i: _sweep_strings(angles[i], values[i], *gathers, turned, final_ring, result[i]))
+    angles, result, ring = circle.contiguous().numpy(), gradient.numpy(), signs.numpy()
+    kets, bras = (np.ascontiguousarray(tensor.resolve_conj().numpy()) for tensor in (states, cotangents))
+    for_each(
+        len(kets), lambda i: _unapply_gates(angles[i], kets[i].copy(), bras[i].copy(), ring, final_ring, result[i])
+    )
     return gradient
 
 
 @compiled
-def _sweep_strings(circle, start, swap, swap_and_ring, signs, final_ring, gradient):
+def _unapply_gates(circle, ket, bra, ring, final_ring, gradient):
     depth, n_qubits = circle.shape[0], circle.shape[2]
-    half_qubits = n_qubits // 2
-    values, swapped = np.empty_like(start), np.empty_like(start)
-    _gather(start, swap, swapped)
     for block in range(depth - 1, -1, -1):
         if final_ring or block < depth - 1:
-            _gather(swapped, swap_and_ring, values)
-            for k in range(len(values)):
-                values[k] *= signs[k]
-        else:
-            _gather(swapped, swap, values)
+            for k in range(len(ket)):
+                ket[k] *= ring[k]
+                bra[k] *= ring[k]
         for qubit in range(n_qubits):
-            gradient[block, 1, qubit] = values[2 * 4 ** (n_qubits - 1 - qubit)] / 2
-        # A rotation runs along the later qubits' digits, so the later half is rotated with the halves swapped.
-        for qubit in range(half_qubits):
-            _rotate_strings(values, circle[block], qubit, 4 ** (n_qubits - 1 - qubit))
-        _gather(values, swap, swapped)
-        for qubit in range(half_qubits):
-            _rotate_strings(swapped, circle[block], half_qubits + qubit, 4 ** (n_qubits - 1 - qubit))
-        for qubit in range(n_qubits):
-            gradient[block, 0, qubit] = swapped[4 ** ((2 * n_qubits - 1 - qubit - half_qubits) % n_qubits)] / 2
-
-
-@compiled
-def _gather(values, index, out):
-    for k in range(len(out)):
-        out[k] = values[index[k]]
-
-
-@compiled
-def _rotate_strings(values, circle, qubit, size):
-    cos_x, sin_x = circle[0, qubit, 0], circle[0, qubit, 1]
-    cos_y, sin_y = circle[1, qubit, 0], circle[1, qubit, 1]
-    for first in range(0, len(values), 4 * size):
-        of_x = values[first + size : first + 2 * size]
-        of_y = values[first + 2 * size : first + 3 * size]
-        of_z = values[first + 3 * size : first + 4 * size]
-        for k in range(size):
-            x, y, z = of_x[k], of_y[k], of_z[k]
-            turned = cos_y * z + sin_y * x
-            of_x[k] = cos_y * x - sin_y * z
-            of_y[k] = cos_x * y + sin_x * turned
-            of_z[k] = cos_x * turned - sin_x * y
+            size = 2 ** (n_qubits - 1 - qubit)
+            cos_x, sin_x = circle[block, 0, qubit, 0], 1j * circle[block, 0, qubit, 1]
+            cos_y, sin_y = circle[block, 1, qubit, 0], circle[block, 1, qubit, 1]
+            by_x = by_y = 0.0
+            for first in range(0, len(ket), 2 * size):
+                for low in range(first, first + size):
+                    high = low + size
+                    a, b, c, d = ket[low], ket[high], bra[low], bra[high]
+                    by_y += (d.conjugate() * a - c.conjugate() * b).real  # Im <bra| Y |ket>
+                    a, b, c, d = (
+                        cos_y * a + sin_y * b,
+                        cos_y * b - sin_y * a,
+                        cos_y * c + sin_y * d,
+                        cos_y * d - sin_y * c,
+                    )
+                    by_x += (c.conjugate() * b + d.conjugate() * a).imag  # Im <bra| X |ket>
+                    ket[low], ket[high] = cos_x * a + sin_x * b, cos_x * b + sin_x * a
+                    bra[low], bra[high] = cos_x * c + sin_x * d, cos_x * d + sin_x * c
+            gradient[block, 0, qubit], gradient[block, 1, qubit] = by_x / 2, by_y / 2

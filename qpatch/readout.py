@@ -7,7 +7,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from qpatch import ansatz
-from qpatch.compiled import as_real, compiled, join_parts, over_images, split_parts, takes
+from qpatch.compiled import as_real, compiled, over_images, takes
 
 
 def expectation_values(states: torch.Tensor, n_classes: int) -> torch.Tensor:
@@ -47,8 +47,14 @@ class _Readout(torch.autograd.Function):
     @staticmethod
     def forward(ctx, states, n_classes):
         ctx.save_for_backward(states)
+        ctx.save_for_forward(states)
         ctx.n_classes = n_classes
         return _bilinear(states, states, n_classes)
+
+    @staticmethod
+    def jvp(ctx, states_dot, _):
+        (states,) = ctx.saved_tensors
+        return 2 * _bilinear(states, states_dot, ctx.n_classes)
 
     @staticmethod
     def backward(ctx, cotangent):
@@ -61,7 +67,13 @@ class _ReadoutGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx, states, cotangent):
         ctx.save_for_backward(states, cotangent)
+        ctx.save_for_forward(states, cotangent)
         return _weighted(states, cotangent)
+
+    @staticmethod
+    def jvp(ctx, states_dot, cotangent_dot):
+        states, cotangent = ctx.saved_tensors
+        return _weighted(states_dot, cotangent) + _weighted(states, cotangent_dot)
 
     @staticmethod
     @once_differentiable
@@ -83,20 +95,19 @@ def _weighted(states: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """2 sum_k weights_k O_k |states>: ``(P, B, 2^n)``."""
     result = torch.empty_like(states, memory_format=torch.contiguous_format)
     bits, is_x = np.array(_observables(states, weights.shape[-1])).T
-    arrays = as_real(states), weights.contiguous().numpy(), as_real(result)
+    arrays = as_real(states), weights.detach().contiguous().numpy(), as_real(result)
     over_images(lambda *task: _backward(bits, is_x, *task), states, *arrays)
     return result
 
 
+# Each observable is real, so the kernels take real and imaginary parts alike, side by side: bits are doubled.
+
+
 @compiled
 def _forward(bits, is_x, left, right, values, first, last):
-    parts = np.empty((4, left.shape[1] // 2), left.dtype)
     for image in range(first, last):
-        split_parts(left[image], parts[0], parts[1])
-        split_parts(right[image], parts[2], parts[3])
         for k in range(len(bits)):
-            real = _real_overlap(bits[k], is_x[k], parts[0], parts[2])
-            values[image, k] = real + _real_overlap(bits[k], is_x[k], parts[1], parts[3])
+            values[image, k] = _real_overlap(2 * bits[k], is_x[k], left[image], right[image])
 
 
 @compiled
@@ -116,17 +127,10 @@ def _real_overlap(bit, is_x, left, right):
 
 @compiled
 def _backward(bits, is_x, states, cotangent, by_states, first, last):
-    real = np.empty(states.shape[1] // 2, states.dtype)
-    imag, real_sum, imag_sum = np.empty_like(real), np.empty_like(real), np.empty_like(real)
     for image in range(first, last):
-        split_parts(states[image], real, imag)
-        real_sum[:] = 0
-        imag_sum[:] = 0
+        by_states[image] = 0
         for k in range(len(bits)):
-            factor = 2 * cotangent[image, k]
-            _add_observable(bits[k], is_x[k], factor, real, real_sum)
-            _add_observable(bits[k], is_x[k], factor, imag, imag_sum)
-        join_parts(real_sum, imag_sum, by_states[image])
+            _add_observable(2 * bits[k], is_x[k], 2 * cotangent[image, k], states[image], by_states[image])
 
 
 @compiled

@@ -13,7 +13,8 @@ from torch.nn.functional import cross_entropy
 from qpatch.data import Dataset, Split, stratified_batches
 from qpatch.model import PatchQNN
 
-EVALUATION_BYTES = 256 * 2**20  # memory that a chunk's statevectors may take in an evaluation
+CHUNK_BYTES = 256 * 2**20  # memory that the intermediates of a chunk of images may take
+EVALUATED = 6  # statevectors an image that an evaluation keeps, the encoding matrices included
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def evaluate(model: PatchQNN, split: Split) -> tuple[float, float]:
     The mean is gathered in float64.
     """
     prepared = model.prepare()
-    chunk = evaluation_chunk(model)
+    chunk = image_chunk(model, EVALUATED)
     loss, correct = 0.0, 0
     for start in range(0, len(split), chunk):
         labels = split.labels[start : start + chunk]
@@ -147,10 +148,10 @@ def evaluate(model: PatchQNN, split: Split) -> tuple[float, float]:
     return loss / len(split), correct / len(split)
 
 
-def evaluation_chunk(model: PatchQNN) -> int:
-    """Images whose statevectors and encoding matrices fit `EVALUATION_BYTES`."""
-    complex_numbers = 6 * model.config.n_patches * 2**model.config.n_qubits
-    return max(1, EVALUATION_BYTES // (complex_numbers * model.angles.dtype.to_complex().itemsize))
+def image_chunk(model: PatchQNN, statevectors: int) -> int:
+    """Images at a time so that ``statevectors`` of every QNN and image fit `CHUNK_BYTES`."""
+    numbers = statevectors * model.config.n_patches * 2**model.config.n_qubits
+    return max(1, CHUNK_BYTES // (numbers * model.angles.dtype.to_complex().itemsize))
 
 
 def best_epoch(history: list[Epoch]) -> Epoch:

@@ -99,10 +99,13 @@ class FlatLoss:
         self.config, self.images, self.labels = config, images, labels
 
     def __call__(self, flat: torch.Tensor) -> torch.Tensor:
+        return cross_entropy(self.logits(flat), self.labels)
+
+    def logits(self, flat: torch.Tensor) -> torch.Tensor:
         angles, bias = flat.split([self.config.n_angles, self.config.image_size**2])
         angles = angles.reshape(self.config.n_patches, -1)
         bias = bias.reshape(self.config.image_size, self.config.image_size)
-        return cross_entropy(logits(angles, bias, self.images, self.config), self.labels)
+        return logits(angles, bias, self.images, self.config)
 
 
 # -- derivatives --------------------------------------------------------------------------------------------------

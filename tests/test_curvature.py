@@ -63,6 +63,34 @@ def test_the_whole_hessian_is_symmetric_and_that_of_the_dense_circuit():
     assert relative(hessian, hessian_products(*oracle(TWO, split, curvature), units)) < RTOL
 
 
+def test_gauss_newton_is_that_of_the_dense_circuits_jacobian():
+    """``J^T S J / N`` with the Jacobian of the dense circuit's logits and the softmax's covariance S written out."""
+    split = split_of(TWO, 3)
+    curvature = LossCurvature(model_of(TWO), split, chunk=2)
+    flat = FlatLoss(TWO, split.images, split.labels)
+    jacobian = torch.autograd.functional.jacobian(flat.logits, curvature.like)  # (images, classes, parameters)
+    weights = torch.softmax(flat.logits(curvature.like), dim=1)
+    covariance = torch.diag_embed(weights) - weights[:, :, None] * weights[:, None, :]
+    expected = torch.einsum("bkp,bkl,blq->pq", jacobian, covariance, jacobian) / len(split)
+    units = torch.eye(len(curvature.like), dtype=torch.float64)
+    ours = torch.stack([curvature.gauss_newton_product(unit) for unit in units])
+    assert relative(ours, expected) < RTOL
+
+
+def test_gauss_newton_is_positive_and_chunks_do_not_matter_to_it():
+    split = split_of(FOUR)
+    whole, chunked = (LossCurvature(model_of(FOUR), split, chunk) for chunk in (None, 2))
+    vector = torch.randn(len(whole.like), dtype=torch.float64, generator=torch.Generator().manual_seed(6))
+    assert relative(chunked.gauss_newton_product(vector), whole.gauss_newton_product(vector)) < 1e-12
+    assert vector @ whole.gauss_newton_product(vector) > 0  # never negative, as a Hessian may be
+
+
+def test_vectors_of_another_size_are_refused():
+    curvature = LossCurvature(model_of(TWO), split_of(TWO))
+    with pytest.raises(ValueError, match=r"shape \(3,\).*give \(\d+,\)"):
+        curvature.product(torch.ones(3))
+
+
 @pytest.mark.parametrize("chunk", [1, 2, 4, 5, 100])
 def test_chunks_do_not_matter(chunk):
     """Only the order of additions differs: double precision leaves 1e-13."""

@@ -3,10 +3,8 @@
 import pytest
 import torch
 
-from qpatch import blocks, kernels, pauli
+from qpatch import blocks, kernels, pauli, pauli_kernels
 from qpatch.compiled import for_each
-
-CPU = torch.device("cpu")
 
 
 def random_problem(n_qubits: int, depth: int, dtype: torch.dtype):
@@ -16,23 +14,58 @@ def random_problem(n_qubits: int, depth: int, dtype: torch.dtype):
     return angles.to(dtype), coefficients.to(dtype)
 
 
+CASES = [(2, 3), (4, 1), (4, 20), (6, 3), (8, 2)]  # qubits, depth
+
+
+def unlike(value: torch.Tensor, plain: torch.Tensor) -> float:
+    """The largest difference, in units of the dtype's rounding of the largest entry."""
+    return ((value - plain).abs().max() / (torch.finfo(value.dtype).eps * plain.abs().max())).item()
+
+
 # Rounding errors of some ten products a block, at random: depth 20 stays below 100 units of the dtype's last place.
+# Angles are rounded to the dtype before their cosines are taken: the same input for both.
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("final_ring", [True, False])
-@pytest.mark.parametrize(("n_qubits", "depth"), [(2, 3), (4, 1), (4, 20), (6, 3), (8, 2)])
-def test_gradient_sweep_agrees_with_plain_pytorch(n_qubits, depth, final_ring, dtype):
+@pytest.mark.parametrize(("n_qubits", "depth"), CASES)
+def test_pauli_sweeps_agree_with_plain_pytorch(n_qubits, depth, final_ring, dtype):
     angles, coefficients = random_problem(n_qubits, depth, dtype)
-    circle = torch.stack([torch.cos(angles), torch.sin(angles)], dim=-1)
-    compiled = kernels.sweep_down(circle, coefficients, *pauli.ring_permutation(n_qubits, CPU), final_ring)
-    plain = blocks.sweep_down_plainly(angles.double(), coefficients.double(), final_ring)
-    assert compiled.dtype == dtype
-    # the angles were rounded to the dtype before their cosines were taken: the same input for both
-    assert (compiled - plain).abs().max() < 100 * torch.finfo(dtype).eps * plain.abs().max()
+    direction, along = random_problem(n_qubits, depth, dtype)[0] - 3, coefficients.flip(1)
+    exact = [tensor.double() for tensor in (angles, direction, coefficients, along)]
+    pairs = {
+        "down": (
+            pauli_kernels.sweep_down(angles, coefficients, final_ring),
+            blocks.sweep_down_plainly(exact[0], exact[2], final_ring),
+        ),
+        "tangent of down": (
+            pauli_kernels.sweep_down_tangent(angles, direction, coefficients, along, final_ring),
+            blocks.sweep_down_tangent_plainly(*exact, final_ring),
+        ),
+        "up": (
+            pauli_kernels.sweep_up(angles, direction, final_ring),
+            blocks.sweep_up_plainly(*exact[:2], final_ring),
+        ),
+    }
+    assert {name: value.dtype for name, (value, _) in pairs.items()} == dict.fromkeys(pairs, dtype)
+    assert {name: unlike(*pair) for name, pair in pairs.items() if unlike(*pair) > 100} == {}
+
+
+@pytest.mark.parametrize("final_ring", [True, False])
+@pytest.mark.parametrize(("n_qubits", "depth"), CASES)
+def test_gradient_of_a_state_agrees_with_that_through_pauli_strings(n_qubits, depth, final_ring):
+    angles, _ = random_problem(n_qubits, depth, torch.float64)
+    ground = torch.eye(2**n_qubits, dtype=torch.complex128)[:, :1]
+    states = blocks.sweep_states_plainly(angles, ground, final_ring)
+    cotangents = torch.randn(states.shape, dtype=states.dtype, generator=torch.Generator().manual_seed(depth))
+    halves = torch.stack([torch.cos(angles / 2), torch.sin(angles / 2)], dim=-1)
+    signs = blocks.ring_signs(n_qubits, torch.float64, angles.device)
+    fast = kernels.state_gradient(halves, states[..., 0], cotangents[..., 0], signs, final_ring)
+    hermitian = pauli.to_strings(states @ cotangents.mH, n_qubits).imag
+    assert unlike(fast, blocks.sweep_down_plainly(angles, hermitian, final_ring)) < 100
 
 
 @pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128])
 @pytest.mark.parametrize("final_ring", [True, False])
-@pytest.mark.parametrize(("n_qubits", "depth"), [(2, 3), (4, 1), (4, 20), (6, 3), (8, 2)])
+@pytest.mark.parametrize(("n_qubits", "depth"), CASES)
 @pytest.mark.parametrize("columns", ["identity", "ground state"])
 def test_state_sweep_agrees_with_plain_pytorch(n_qubits, depth, final_ring, dtype, columns):
     angles, _ = random_problem(n_qubits, depth, torch.float64)

@@ -138,8 +138,8 @@ def test_evaluation_is_the_mean_over_all_images_whatever_the_chunks(shapes, monk
     logits = model(shapes.train.images)
     loss = cross_entropy(logits.double(), shapes.train.labels).item()
     accuracy = (logits.argmax(1) == shapes.train.labels).double().mean().item()
-    for n_bytes in (1, 6 * 4 * 16 * 8 * 7, training.EVALUATION_BYTES):  # one image, seven images, all at once
-        monkeypatch.setattr(training, "EVALUATION_BYTES", n_bytes)
+    for n_bytes in (1, 6 * 4 * 16 * 8 * 7, training.CHUNK_BYTES):  # one image, seven images, all at once
+        monkeypatch.setattr(training, "CHUNK_BYTES", n_bytes)
         value = evaluate(model, shapes.train)
         # float32 logits of scale 100 carry errors of some 1e-5, which depend on the shapes of the products
         assert value == (pytest.approx(loss, rel=1e-5), accuracy)
@@ -147,12 +147,11 @@ def test_evaluation_is_the_mean_over_all_images_whatever_the_chunks(shapes, monk
 
 def test_chunks_fit_the_memory_that_is_allowed(monkeypatch):
     model = PatchQNN(TINY)
-    monkeypatch.setattr(training, "EVALUATION_BYTES", 10**6)
+    monkeypatch.setattr(training, "CHUNK_BYTES", 10**6)
     per_image = 4 * 2**4 * 8  # one complex64 statevector a QNN
-    assert 1 <= training.evaluation_chunk(model) <= 10**6 / per_image
-    assert training.evaluation_chunk(model.double()) == pytest.approx(
-        training.evaluation_chunk(PatchQNN(TINY)) / 2, abs=1
-    )
+    assert training.image_chunk(model, 3) == 10**6 // (3 * per_image)
+    assert training.image_chunk(model.double(), 3) == 10**6 // (6 * per_image)
+    assert training.image_chunk(model, 10**6) == 1  # at least one image
 
 
 def history(*train_losses: float) -> list[Epoch]:
