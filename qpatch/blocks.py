@@ -255,6 +255,19 @@ def _sweep_down_tangent(angles, direction, coefficients, coefficients_dot, final
 
 
 def sweep_down_tangent_plainly(angles, direction, coefficients, coefficients_dot, final_ring):
-    """The same in plain PyTorch."""
-    rotate = functools.partial(sweep_down_plainly, final_ring=final_ring)
-    return torch.func.jvp(rotate, (angles, coefficients), (direction, coefficients_dot))[1]
+    """The same in plain PyTorch: the derivative of a rotation by its angle is a further quarter turn."""
+    depth, n_qubits = angles.shape[1], angles.shape[3]
+    permutation, signs = pauli.ring_permutation(n_qubits, angles.device)
+    strings = {axis: pauli.single_strings(n_qubits, axis) for axis in "xy"}
+    gradient = torch.empty_like(angles)
+    for block in reversed(range(depth)):
+        if final_ring or block < depth - 1:
+            coefficients, coefficients_dot = (each[:, permutation] * signs for each in (coefficients, coefficients_dot))
+        gradient[:, block, 1] = coefficients_dot[:, strings["y"]]
+        for layer, axis in ((1, "y"), (0, "x")):
+            rotations = list(pauli.rotation(angles[:, block, layer], axis).unbind(1))
+            coefficients = pauli.apply_to_qubits(coefficients, rotations)
+            coefficients_dot = pauli.apply_to_qubits(coefficients_dot, rotations)
+            coefficients_dot += pauli.quarter_turns(coefficients, direction[:, block, layer], axis)
+        gradient[:, block, 0] = coefficients_dot[:, strings["x"]]
+    return gradient / 2

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numba import njit
 
-TASK_IMAGES = 64  # images that one task takes
+TASK_IMAGES = 256  # images that one task takes
 
 # Numba keeps the compiled code on disk. Sums may be reordered, which vectors need; nothing is assumed of infinities.
 compiled = njit(nogil=True, fastmath={"contract", "reassoc", "nsz"}, cache=True)

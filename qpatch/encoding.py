@@ -48,7 +48,7 @@ class _Apply(torch.autograd.Function):
         ctx.save_for_backward(gates, states)
         ctx.save_for_forward(gates, states)
         out = _like_images(states, gates)
-        over_images(_forward, out, _by_image(gates), as_real(states), as_real(out))
+        over_images(_forward, out, _as_rows(gates), as_real(states), as_real(out))
         return out
 
     @staticmethod
@@ -65,12 +65,13 @@ class _ApplyGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, gates, states, cotangent):
-        by_gates, by_states = _empty_by_image(gates), _like_images(states, gates)
-        arrays = _by_image(gates), as_real(states), as_real(cotangent)
-        over_images(_backward, by_states, *arrays, as_real(by_gates.flatten(-2)), as_real(by_states))
+        by_gates = torch.empty_like(gates, memory_format=torch.contiguous_format)
+        by_states = _like_images(states, gates)
+        arrays = _as_rows(gates), as_real(states), as_real(cotangent)
+        over_images(_backward, by_states, *arrays, _as_rows(by_gates), as_real(by_states))
         ctx.save_for_backward(gates, states, by_gates, by_states)
         ctx.save_for_forward(gates, states, by_gates, by_states)
-        return by_gates.transpose(1, 2), _summed(by_states, states)
+        return by_gates, _summed(by_states, states)
 
     @staticmethod
     def jvp(ctx, gates_dot, states_dot, cotangent_dot):
@@ -87,27 +88,23 @@ class _ApplyGradient(torch.autograd.Function):
 
 def _tangent(gates, states, gates_dot, states_dot):
     out_dot = _like_images(states, gates)
-    arrays = _by_image(gates), _by_image(gates_dot), as_real(states), as_real(states_dot), as_real(out_dot)
+    arrays = _as_rows(gates), _as_rows(gates_dot), as_real(states), as_real(states_dot), as_real(out_dot)
     over_images(_forward_tangent, out_dot, *arrays)
     return out_dot
 
 
 def _gradient_tangent(gates, states, by_gates, by_states, gates_dot, states_dot, cotangent_dot):
     by_gates_dot, by_states_dot = torch.empty_like(by_gates), torch.empty_like(by_states)
-    duals = _by_image(gates), _by_image(gates_dot), as_real(states), as_real(states_dot)
-    gradient = as_real(by_gates.flatten(-2)), as_real(by_states), as_real(cotangent_dot)
-    results = as_real(by_gates_dot.flatten(-2)), as_real(by_states_dot)
+    duals = _as_rows(gates), _as_rows(gates_dot), as_real(states), as_real(states_dot)
+    gradient = _as_rows(by_gates), as_real(by_states), as_real(cotangent_dot)
+    results = _as_rows(by_gates_dot), as_real(by_states_dot)
     over_images(_backward_tangent, by_states, *duals, *gradient, *results)
-    return by_gates_dot.transpose(1, 2), _summed(by_states_dot, states)
+    return by_gates_dot, _summed(by_states_dot, states)
 
 
-def _by_image(gates: torch.Tensor) -> np.ndarray:
-    """``(P, n, B, 2, 2)`` complex as ``(P, B, n, 8)`` real."""
-    return as_real(gates.transpose(1, 2).flatten(-2))
-
-
-def _empty_by_image(gates: torch.Tensor) -> torch.Tensor:
-    return torch.empty_like(gates.transpose(1, 2), memory_format=torch.contiguous_format)
+def _as_rows(gates: torch.Tensor) -> np.ndarray:
+    """``(P, n, B, 2, 2)`` complex as ``(P, n, B, 8)`` real, the same memory where each P is contiguous."""
+    return torch.view_as_real(gates.detach().resolve_conj()).flatten(-3).numpy()
 
 
 def _like_images(states: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:
@@ -127,34 +124,34 @@ def _summed(by_states: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
 
 @compiled
 def _forward(gates, states, out, first, last):
-    half_qubits, half = gates.shape[1] // 2, 2 ** (gates.shape[1] // 2)
+    half_qubits, half = gates.shape[0] // 2, 2 ** (gates.shape[0] // 2)
     parts = np.empty((2, half * half), out.dtype)
     for image in range(first, last):
         _read(states, image, parts)
         for side in range(2):
             for k in range(half_qubits):
-                _apply(_gate(gates[image, side * half_qubits + k]), 2 ** (2 * half_qubits - 1 - k), parts)
+                _apply(_gate(gates[side * half_qubits + k, image]), 2 ** (2 * half_qubits - 1 - k), parts)
             transpose(parts, half)
         join_parts(parts[0], parts[1], out[image])
 
 
 @compiled
 def _forward_tangent(gates, gates_dot, states, states_dot, out_dot, first, last):
-    half_qubits, half = gates.shape[1] // 2, 2 ** (gates.shape[1] // 2)
+    half_qubits, half = gates.shape[0] // 2, 2 ** (gates.shape[0] // 2)
     parts, dots = np.empty((2, half * half), out_dot.dtype), np.empty((2, half * half), out_dot.dtype)
     for image in range(first, last):
         _read(states, image, parts)
         _read(states_dot, image, dots)
         for side in range(2):
             for k in range(half_qubits):
-                gate, gate_dot = _gate(gates[image, side * half_qubits + k]), gates_dot[image, side * half_qubits + k]
+                gate, gate_dot = _gate(gates[side * half_qubits + k, image]), gates_dot[side * half_qubits + k, image]
                 _add_applied(_times(_adjoint(gate), _gate(gate_dot)), 2 ** (2 * half_qubits - 1 - k), parts, dots)
             if side == 0:
                 transpose(parts, half)
                 transpose(dots, half)
         for side in range(1, -1, -1):
             for k in range(half_qubits):
-                _apply(_gate(gates[image, side * half_qubits + k]), 2 ** (2 * half_qubits - 1 - k), dots)
+                _apply(_gate(gates[side * half_qubits + k, image]), 2 ** (2 * half_qubits - 1 - k), dots)
             if side == 1:
                 transpose(dots, half)
         join_parts(dots[0], dots[1], out_dot[image])
@@ -162,7 +159,7 @@ def _forward_tangent(gates, gates_dot, states, states_dot, out_dot, first, last)
 
 @compiled
 def _backward(gates, states, cotangent, by_gates, by_states, first, last):
-    half_qubits, half = gates.shape[1] // 2, 2 ** (gates.shape[1] // 2)
+    half_qubits, half = gates.shape[0] // 2, 2 ** (gates.shape[0] // 2)
     parts, pulled = np.empty((2, half * half), by_states.dtype), np.empty((2, half * half), by_states.dtype)
     for image in range(first, last):
         _read(states, image, parts)
@@ -172,7 +169,7 @@ def _backward(gates, states, cotangent, by_gates, by_states, first, last):
             for k in range(half_qubits):
                 qubit = side * half_qubits + k
                 outer = _outer(pulled, parts, 2 ** (2 * half_qubits - 1 - k))
-                _write(_times(_gate(gates[image, qubit]), outer), by_gates[image, qubit])
+                _write(_times(_gate(gates[qubit, image]), outer), by_gates[qubit, image])
             if side == 1:
                 transpose(parts, half)
                 transpose(pulled, half)
@@ -183,7 +180,7 @@ def _backward(gates, states, cotangent, by_gates, by_states, first, last):
 def _backward_tangent(
     gates, gates_dot, states, states_dot, by_gates, by_states, cotangent_dot, by_gates_dot, by_states_dot, first, last
 ):
-    half_qubits, half = gates.shape[1] // 2, 2 ** (gates.shape[1] // 2)
+    half_qubits, half = gates.shape[0] // 2, 2 ** (gates.shape[0] // 2)
     parts, dots = np.empty((2, half * half), by_states.dtype), np.empty((2, half * half), by_states.dtype)
     pulled, pulled_dots = np.empty((2, half * half), by_states.dtype), np.empty((2, half * half), by_states.dtype)
     for image in range(first, last):
@@ -194,7 +191,7 @@ def _backward_tangent(
         transpose(pulled, half)
         for side in range(1, -1, -1):
             for k in range(half_qubits):
-                gate, gate_dot = _gate(gates[image, side * half_qubits + k]), gates_dot[image, side * half_qubits + k]
+                gate, gate_dot = _gate(gates[side * half_qubits + k, image]), gates_dot[side * half_qubits + k, image]
                 turn = _times(_adjoint(_gate(gate_dot)), gate)
                 _add_applied(turn, 2 ** (2 * half_qubits - 1 - k), pulled, pulled_dots)
             if side == 1:
@@ -204,10 +201,10 @@ def _backward_tangent(
         for side in range(2):
             for k in range(half_qubits):
                 qubit, size = side * half_qubits + k, 2 ** (2 * half_qubits - 1 - k)
-                gate, gate_dot = _gate(gates[image, qubit]), _gate(gates_dot[image, qubit])
+                gate, gate_dot = _gate(gates[qubit, image]), _gate(gates_dot[qubit, image])
                 outer_dot = _sum(_outer(pulled_dots, parts, size), _outer(pulled, dots, size))
-                outer = _times(_adjoint(gate), _gate(by_gates[image, qubit]))
-                _write(_sum(_times(gate_dot, outer), _times(gate, outer_dot)), by_gates_dot[image, qubit])
+                outer = _times(_adjoint(gate), _gate(by_gates[qubit, image]))
+                _write(_sum(_times(gate_dot, outer), _times(gate, outer_dot)), by_gates_dot[qubit, image])
             for tensor in (parts, dots, pulled, pulled_dots):
                 transpose(tensor, half)
 
@@ -220,11 +217,11 @@ def _read(states, image, parts):
 @compiled
 def _pull(gates, cotangent, image, parts):
     """The adjoint gates on the cotangent of one image; leaves it transposed."""
-    half_qubits = gates.shape[1] // 2
+    half_qubits = gates.shape[0] // 2
     split_parts(cotangent[image], parts[0], parts[1])
     for side in range(2):
         for k in range(half_qubits):
-            adjoint = _adjoint(_gate(gates[image, side * half_qubits + k]))
+            adjoint = _adjoint(_gate(gates[side * half_qubits + k, image]))
             _apply(adjoint, 2 ** (2 * half_qubits - 1 - k), parts)
         if side == 0:
             transpose(parts, 2**half_qubits)

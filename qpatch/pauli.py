@@ -74,6 +74,22 @@ def rotation(angles: torch.Tensor, axis: str) -> torch.Tensor:
     return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
 
 
+def quarter_turns(coefficients: torch.Tensor, amounts: torch.Tensor, axis: str) -> torch.Tensor:
+    """Sum over the qubits of the amount ``(batch, n)`` times a rotation's derivative by its angle, where that is zero.
+
+    Coefficients ``(batch, 4^n)``; of a qubit's letters, the axis's and I go to nothing.
+    """
+    plus, minus = {"x": (2, 3), "y": (3, 1)}[axis]
+    total = torch.zeros_like(coefficients)
+    for qubit in range(amounts.shape[1]):
+        shape = len(coefficients), 4**qubit, 4, -1
+        source, target = coefficients.reshape(shape), total.view(shape)
+        amount = amounts[:, qubit, None, None]
+        target[:, :, plus] += amount * source[:, :, minus]
+        target[:, :, minus] -= amount * source[:, :, plus]
+    return total
+
+
 @functools.cache
 def ring_permutation(n_qubits: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """The CZ ring on Pauli strings: ``D P_s D = sign_s P_s'``; returns s' ``(4^n,)`` int64 and the signs ``(4^n,)``.

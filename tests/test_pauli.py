@@ -75,6 +75,19 @@ def test_rotation_conjugates_one_qubit(axis, qubit):
     assert torch.allclose(moved, expected, rtol=0, atol=ATOL)
 
 
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_quarter_turns_are_the_derivative_of_a_layer_of_rotations(axis):
+    amounts = torch.tensor([[0.3, -1.2, 0.0, 2.0]], dtype=torch.float64)
+    coefficients = pauli.to_strings(random_hermitian(4), 4).real[None]
+
+    def rotated(step):
+        return pauli.apply_to_qubits(coefficients, list(pauli.rotation(step * amounts, axis).unbind(1)))
+
+    zero, one = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    expected = torch.func.jvp(rotated, (zero,), (one,))[1]
+    assert torch.allclose(pauli.quarter_turns(coefficients, amounts, axis), expected, rtol=0, atol=ATOL)
+
+
 @pytest.mark.parametrize("axis", ["x", "y", "z"])
 def test_strings_with_one_letter(axis):
     strings = dense_strings(3)
