@@ -6,21 +6,13 @@ import pyhessian
 import pytest
 import torch
 from helpers import TINY
+from quadratics import symmetric
 from torch.nn.functional import cross_entropy
 
 from qpatch.curvature import LossCurvature
 from qpatch.hessian import dense_hessian, hessian_vector_product, power_iteration
 from qpatch.model import PatchQNN
 from qpatch.training import Trainer
-
-
-def symmetric(eigenvalues: list[float]) -> torch.Tensor:
-    """A dense symmetric matrix with these eigenvalues."""
-    random = torch.randn(
-        len(eigenvalues), len(eigenvalues), dtype=torch.float64, generator=torch.Generator().manual_seed(1)
-    )
-    basis, _ = torch.linalg.qr(random)
-    return basis @ torch.diag(torch.tensor(eigenvalues, dtype=torch.float64)) @ basis.T
 
 
 def iterate(matrix: torch.Tensor, **options):
