@@ -18,22 +18,22 @@ from qpatch import ansatz, compiled, kernels, pauli, pauli_kernels
 from qpatch.pauli import kron
 
 
-def stretch_unitaries(angles: torch.Tensor, final_ring: bool = True) -> torch.Tensor:
+def stretch_unitaries(angles: torch.Tensor) -> torch.Tensor:
     """Unitaries of stretches: angles ``(batch, depth, 2, n)`` in radians to ``(batch, 2^n, 2^n)`` complex.
 
-    ``final_ring=False`` leaves out the CZ ring of the last block. Twice differentiable.
+    Every block ends with its CZ ring. Twice differentiable.
     """
     dim = 2 ** angles.shape[-1]
     identity = torch.eye(dim, dtype=angles.dtype.to_complex(), device=angles.device)
-    return _Stretch.apply(angles, identity, final_ring)
+    return _Stretch.apply(angles, identity)
 
 
 def stretch_states(angles: torch.Tensor) -> torch.Tensor:
-    """Statevectors after a stretch (with its final ring) that begins in |0...0>: ``(batch, 2^n)`` complex."""
+    """Statevectors after a stretch that begins in |0...0>: ``(batch, 2^n)`` complex."""
     # One column costs next to nothing, so it is swept in double precision whatever the dtype of the rest.
     ground = torch.zeros(2 ** angles.shape[-1], 1, dtype=torch.complex128, device=angles.device)
     ground[0] = 1
-    return _Stretch.apply(angles, ground, True).squeeze(-1)
+    return _Stretch.apply(angles, ground).squeeze(-1)
 
 
 @functools.cache
@@ -59,47 +59,45 @@ class _Stretch(torch.autograd.Function):
     """W S for the fixed start S, ``(2^n, columns)``: the identity or |0...0>."""
 
     @staticmethod
-    def forward(ctx, angles, start, final_ring):
-        product = _sweep_states(angles, start, final_ring).to(angles.dtype.to_complex())
+    def forward(ctx, angles, start):
+        product = _sweep_states(angles, start).to(angles.dtype.to_complex())
         ctx.save_for_backward(angles, product)
         ctx.save_for_forward(angles, product)
-        ctx.final_ring = final_ring
         return product
 
     @staticmethod
-    def jvp(ctx, direction, *_):
-        return _tangent(*ctx.saved_tensors, direction, ctx.final_ring)
+    def jvp(ctx, direction, _):
+        return _tangent(*ctx.saved_tensors, direction)
 
     @staticmethod
     def backward(ctx, cotangent):
         angles, product = ctx.saved_tensors
-        return _StretchGradient.apply(angles, product, cotangent, ctx.final_ring), None, None
+        return _StretchGradient.apply(angles, product, cotangent), None
 
 
 class _StretchGradient(torch.autograd.Function):
     """The gradient by the angles, as a function of the angles and of the cotangent of W S."""
 
     @staticmethod
-    def forward(ctx, angles, product, cotangent, final_ring):
+    def forward(ctx, angles, product, cotangent):
         ctx.save_for_backward(angles, product, cotangent)
         ctx.save_for_forward(angles, product, cotangent)
-        ctx.final_ring = final_ring
         if compiled.takes(angles) and product.shape[-1] == 1:
-            return _state_gradient(angles, product, cotangent, final_ring)
-        return _sweep_down(angles, _generator(product, cotangent, angles.shape[-1]), final_ring)
+            return _state_gradient(angles, product, cotangent)
+        return _sweep_down(angles, _generator(product, cotangent, angles.shape[-1]))
 
     @staticmethod
-    def jvp(ctx, direction, product_dot, cotangent_dot, _):
+    def jvp(ctx, direction, product_dot, cotangent_dot):
         angles, product, cotangent = ctx.saved_tensors
         hermitian = _generator(product, cotangent, angles.shape[-1])
         pairs = torch.cat([product_dot, product], dim=-1), torch.cat([cotangent, cotangent_dot], dim=-1)
         hermitian_dot = _generator(*pairs, angles.shape[-1])
-        return _sweep_down_tangent(angles, direction, hermitian, hermitian_dot, ctx.final_ring)
+        return _sweep_down_tangent(angles, direction, hermitian, hermitian_dot)
 
     @staticmethod
     def backward(ctx, direction):
-        by_angles, tangent = _StretchSecond.apply(*ctx.saved_tensors, direction, ctx.final_ring)
-        return by_angles, None, tangent, None
+        by_angles, tangent = _StretchSecond.apply(*ctx.saved_tensors, direction)
+        return by_angles, None, tangent
 
 
 class _StretchSecond(torch.autograd.Function):
@@ -110,12 +108,12 @@ class _StretchSecond(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, angles, product, cotangent, direction, final_ring):
+    def forward(ctx, angles, product, cotangent, direction):
         n_qubits = angles.shape[-1]
-        tangent = _tangent(angles, product, direction, final_ring)
+        tangent = _tangent(angles, product, direction)
         hermitian = _generator(product, cotangent, n_qubits)
         hermitian_dot = _generator(tangent, cotangent, n_qubits)
-        return _sweep_down_tangent(angles, direction, hermitian, hermitian_dot, final_ring), tangent
+        return _sweep_down_tangent(angles, direction, hermitian, hermitian_dot), tangent
 
     @staticmethod
     def backward(ctx, *cotangents):
@@ -125,9 +123,9 @@ class _StretchSecond(torch.autograd.Function):
         )
 
 
-def _tangent(angles, product, direction, final_ring):
+def _tangent(angles, product, direction):
     """Derivative of ``product`` along a direction of the angles, -i/2 A W S."""
-    return -0.5j * (pauli.from_strings(_sweep_up(angles, direction, final_ring), angles.shape[-1]) @ product)
+    return -0.5j * (pauli.from_strings(_sweep_up(angles, direction), angles.shape[-1]) @ product)
 
 
 def _generator(product: torch.Tensor, cotangent: torch.Tensor, n_qubits: int) -> torch.Tensor:
@@ -135,26 +133,26 @@ def _generator(product: torch.Tensor, cotangent: torch.Tensor, n_qubits: int) ->
     return pauli.to_strings(product @ cotangent.mH, n_qubits).imag.contiguous()
 
 
-def _state_gradient(angles, state, cotangent, final_ring):
+def _state_gradient(angles, state, cotangent):
     """The gradient where the product is a single state: gates are un-applied, in double precision."""
     halves = angles.double() / 2
     circle = torch.stack([torch.cos(halves), torch.sin(halves)], dim=-1)
     signs = ring_signs(angles.shape[-1], torch.float64, angles.device)
     exact = (tensor.squeeze(-1).to(torch.complex128) for tensor in (state, cotangent))
-    return kernels.state_gradient(circle, *exact, signs, final_ring).to(angles.dtype)
+    return kernels.state_gradient(circle, *exact, signs).to(angles.dtype)
 
 
-def _sweep_states(angles, start, final_ring):
+def _sweep_states(angles, start):
     """Apply the blocks to every column of ``start``: compiled on a CPU, plain PyTorch elsewhere."""
     # The few gates are built in double precision: their rounding, not the products', would dominate the error.
     exact = angles.double()
     if compiled.takes(angles):
-        rotations, diagonals = euler_form(exact, final_ring)
+        rotations, diagonals = euler_form(exact)
         return kernels.sweep_states(rotations.to(start.real.dtype), diagonals.to(start.dtype), start)
-    return sweep_states_plainly(exact, start, final_ring)
+    return sweep_states_plainly(exact, start)
 
 
-def sweep_states_plainly(angles, start, final_ring):
+def sweep_states_plainly(angles, start):
     """The same in plain PyTorch: each block as two Kronecker products of half the qubits."""
     batch, depth, _, n_qubits = angles.shape
     gates = rotation_gates(angles[:, :, 1], "y") @ rotation_gates(angles[:, :, 0], "x")  # (batch, depth, n, 2, 2)
@@ -166,12 +164,11 @@ def sweep_states_plainly(angles, start, final_ring):
     for block in range(depth):
         state = left[:, block] @ state.reshape(batch, half, half * columns)
         state = right[:, block, None] @ state.reshape(batch, half, half, columns)
-        if final_ring or block < depth - 1:
-            state = state * signs
+        state = state * signs
     return state.reshape(batch, half * half, columns)
 
 
-def euler_form(angles, final_ring):
+def euler_form(angles):
     """The blocks as layers of real rotations between diagonals, for `kernels.sweep_states`: a third of the arithmetic.
 
     A qubit's RY RX is RZ(a) RY(b) RZ(c); the RZ of all qubits, of neighbouring blocks and the ring make one diagonal.
@@ -191,7 +188,7 @@ def euler_form(angles, final_ring):
     ring = (1 - ring_signs(n_qubits, angles.dtype, angles.device)) * (torch.pi / 2)
     after, before = -(after @ signs), -(before @ signs)  # (batch, depth, 2^n)
     none = torch.zeros_like(after[:, :1])
-    after[:, : None if final_ring else -1] += ring
+    after += ring
     phases = torch.cat([none, after], dim=1) + torch.cat([before, none], dim=1)
     return rotations, torch.polar(torch.ones_like(phases), phases)
 
@@ -201,14 +198,14 @@ def _rotations(angles):
     return pauli.rotation(angles[:, :, 0], "x") @ pauli.rotation(angles[:, :, 1], "y")
 
 
-def _sweep_down(angles, coefficients, final_ring):
+def _sweep_down(angles, coefficients):
     """Pass H back through the blocks and read the gradient of every angle: ``(batch, depth, 2, n)``."""
     if compiled.takes(angles):
-        return pauli_kernels.sweep_down(angles, coefficients, final_ring)
-    return sweep_down_plainly(angles, coefficients, final_ring)
+        return pauli_kernels.sweep_down(angles, coefficients)
+    return sweep_down_plainly(angles, coefficients)
 
 
-def sweep_down_plainly(angles, coefficients, final_ring):
+def sweep_down_plainly(angles, coefficients):
     """The same in plain PyTorch."""
     depth, n_qubits = angles.shape[1], angles.shape[3]
     permutation, signs = pauli.ring_permutation(n_qubits, angles.device)
@@ -216,22 +213,21 @@ def sweep_down_plainly(angles, coefficients, final_ring):
     rotations = _rotations(angles)
     gradient = []
     for block in reversed(range(depth)):
-        if final_ring or block < depth - 1:
-            coefficients = coefficients[:, permutation] * signs
+        coefficients = coefficients[:, permutation] * signs
         by_y = coefficients[:, y_strings]
         coefficients = pauli.apply_to_qubits(coefficients, list(rotations[:, block].unbind(1)))
         gradient.append(torch.stack([coefficients[:, x_strings], by_y], dim=1))
     return torch.stack(gradient[::-1], dim=1) / 2
 
 
-def _sweep_up(angles, direction, final_ring):
+def _sweep_up(angles, direction):
     """Transpose of `_sweep_down`: A with tangent(W) = -i/2 A W, as coefficients of sum_s a_s P_s, ``(batch, 4^n)``."""
     if compiled.takes(angles):
-        return pauli_kernels.sweep_up(angles, direction, final_ring)
-    return sweep_up_plainly(angles, direction, final_ring)
+        return pauli_kernels.sweep_up(angles, direction)
+    return sweep_up_plainly(angles, direction)
 
 
-def sweep_up_plainly(angles, direction, final_ring):
+def sweep_up_plainly(angles, direction):
     """The same in plain PyTorch."""
     depth, n_qubits = angles.shape[1], angles.shape[3]
     permutation, signs = pauli.ring_permutation(n_qubits, angles.device)
@@ -242,27 +238,25 @@ def sweep_up_plainly(angles, direction, final_ring):
         accumulated[:, x_strings] += direction[:, block, 0]
         accumulated = pauli.apply_to_qubits(accumulated, list(rotations[:, block].unbind(1)))
         accumulated[:, y_strings] += direction[:, block, 1]
-        if final_ring or block < depth - 1:
-            accumulated = accumulated[:, permutation] * signs
+        accumulated = accumulated[:, permutation] * signs
     return accumulated
 
 
-def _sweep_down_tangent(angles, direction, coefficients, coefficients_dot, final_ring):
+def _sweep_down_tangent(angles, direction, coefficients, coefficients_dot):
     """Derivative of `_sweep_down` along (direction, coefficients_dot): ``(batch, depth, 2, n)``."""
     if compiled.takes(angles):
-        return pauli_kernels.sweep_down_tangent(angles, direction, coefficients, coefficients_dot, final_ring)
-    return sweep_down_tangent_plainly(angles, direction, coefficients, coefficients_dot, final_ring)
+        return pauli_kernels.sweep_down_tangent(angles, direction, coefficients, coefficients_dot)
+    return sweep_down_tangent_plainly(angles, direction, coefficients, coefficients_dot)
 
 
-def sweep_down_tangent_plainly(angles, direction, coefficients, coefficients_dot, final_ring):
+def sweep_down_tangent_plainly(angles, direction, coefficients, coefficients_dot):
     """The same in plain PyTorch: the derivative of a rotation by its angle is a further quarter turn."""
     depth, n_qubits = angles.shape[1], angles.shape[3]
     permutation, signs = pauli.ring_permutation(n_qubits, angles.device)
     strings = {axis: pauli.single_strings(n_qubits, axis) for axis in "xy"}
     gradient = torch.empty_like(angles)
     for block in reversed(range(depth)):
-        if final_ring or block < depth - 1:
-            coefficients, coefficients_dot = (each[:, permutation] * signs for each in (coefficients, coefficients_dot))
+        coefficients, coefficients_dot = (each[:, permutation] * signs for each in (coefficients, coefficients_dot))
         gradient[:, block, 1] = coefficients_dot[:, strings["y"]]
         for layer, axis in ((1, "y"), (0, "x")):
             rotations = list(pauli.rotation(angles[:, block, layer], axis).unbind(1))

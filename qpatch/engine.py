@@ -41,10 +41,11 @@ def prepare(angles: torch.Tensor, n_qubits: int) -> Prepared:
     """Build the shared part from the angles ``(P, 6 n d + 2 n^2)``, radians. Twice differentiable."""
     entangling, encoding = ansatz.split_angles(angles, n_qubits)
     ring = blocks.ring_signs(n_qubits, angles.dtype, angles.device)
+    stretches = blocks.stretch_unitaries(entangling[:, 1:].flatten(0, 1)).unflatten(0, (-1, 2)) * ring
     return Prepared(
         start=blocks.stretch_states(entangling[:, 0]),
-        middle=blocks.stretch_unitaries(entangling[:, 1]) * ring,
-        final=blocks.stretch_unitaries(entangling[:, 2], final_ring=False) * ring,
+        middle=stretches[:, 0],
+        final=ring[:, None] * stretches[:, 1],  # which the last block's ring is no part of
         encoding=encoding_coefficients(encoding),
     )
 

@@ -87,7 +87,7 @@ def _multiply_diagonal(real, imag, diagonal, lanes):
 
 
 def state_gradient(
-    circle: torch.Tensor, states: torch.Tensor, cotangents: torch.Tensor, signs: torch.Tensor, final_ring: bool
+    circle: torch.Tensor, states: torch.Tensor, cotangents: torch.Tensor, signs: torch.Tensor
 ) -> torch.Tensor:
     """Gradient of every angle of stretches that begin in a fixed state, un-applying gate by gate.
 
@@ -95,7 +95,6 @@ def state_gradient(
         circle: cosines and sines of the half angles, ``(batch, depth, 2, n, 2)`` float64.
         states, cotangents: at the end, ``(batch, 2^n)`` complex128.
         signs: diagonal of the CZ ring, ``(2^n,)`` float64.
-        final_ring: whether the last block has its ring.
 
     Returns:
         ``(batch, depth, 2, n)`` float64.
@@ -103,20 +102,17 @@ def state_gradient(
     gradient = torch.empty(circle.shape[:-1], dtype=circle.dtype)
     angles, result, ring = circle.contiguous().numpy(), gradient.numpy(), signs.numpy()
     kets, bras = (np.ascontiguousarray(tensor.resolve_conj().numpy()) for tensor in (states, cotangents))
-    for_each(
-        len(kets), lambda i: _unapply_gates(angles[i], kets[i].copy(), bras[i].copy(), ring, final_ring, result[i])
-    )
+    for_each(len(kets), lambda i: _unapply_gates(angles[i], kets[i].copy(), bras[i].copy(), ring, result[i]))
     return gradient
 
 
 @compiled
-def _unapply_gates(circle, ket, bra, ring, final_ring, gradient):
+def _unapply_gates(circle, ket, bra, ring, gradient):
     depth, n_qubits = circle.shape[0], circle.shape[2]
     for block in range(depth - 1, -1, -1):
-        if final_ring or block < depth - 1:
-            for k in range(len(ket)):
-                ket[k] *= ring[k]
-                bra[k] *= ring[k]
+        for k in range(len(ket)):
+            ket[k] *= ring[k]
+            bra[k] *= ring[k]
         for qubit in range(n_qubits):
             size = 2 ** (n_qubits - 1 - qubit)
             cos_x, sin_x = circle[block, 0, qubit, 0], 1j * circle[block, 0, qubit, 1]

@@ -1,7 +1,9 @@
 """Pauli coefficients through stretches, compiled for a CPU, as `qpatch.blocks` does in plain PyTorch.
 
 One stretch is one task. A rotation runs along the digits of the later qubits, so every layer rotates the earlier half
-of the qubits, swaps the halves of all strings, and rotates the other half.
+of the qubits, swaps the halves of all strings, and rotates the other half. The coefficients stand in 2^n rows, one a
+string of the earlier half. Rows are padded: at a power of two apart, a column's entries would share one cache set, and
+the swap would take three times as long.
 """
 
 from __future__ import annotations
@@ -12,21 +14,22 @@ import torch
 from qpatch import pauli
 from qpatch.compiled import compiled, for_each
 
+PADDING = 16  # entries after each row
 
-def sweep_down(angles: torch.Tensor, coefficients: torch.Tensor, final_ring: bool) -> torch.Tensor:
+
+def sweep_down(angles: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
     """Pass H back through the blocks and read the gradient of every angle.
 
     Args:
         angles: radians, ``(batch, depth, 2, n)``.
         coefficients: of H, ``(batch, 4^n)``.
-        final_ring: whether the last block has its ring.
 
     Returns:
         ``(batch, depth, 2, n)``.
     """
     gradient = torch.empty_like(angles, memory_format=torch.contiguous_format)
     circle, rings, start, out = _circle(angles), _rings(angles), _plain(coefficients), gradient.numpy()
-    for_each(len(out), lambda i: _sweep_down(circle[i], start[i], *rings, final_ring, out[i]))
+    for_each(len(out), lambda i: _sweep_down(circle[i], start[i], *rings, out[i]))
     return gradient
 
 
@@ -35,22 +38,21 @@ def sweep_down_tangent(
     direction: torch.Tensor,
     coefficients: torch.Tensor,
     coefficients_dot: torch.Tensor,
-    final_ring: bool,
 ) -> torch.Tensor:
     """Derivative of `sweep_down` along a direction of the angles and of the coefficients: ``(batch, depth, 2, n)``."""
     gradient = torch.empty_like(angles, memory_format=torch.contiguous_format)
     circle, rings, along, out = _circle(angles), _rings(angles), _plain(direction), gradient.numpy()
     duals = _plain(torch.stack([coefficients, coefficients_dot], dim=1))
-    for_each(len(out), lambda i: _sweep_down_tangent(circle[i], along[i], duals[i], *rings, final_ring, out[i]))
+    for_each(len(out), lambda i: _sweep_down_tangent(circle[i], along[i], duals[i], *rings, out[i]))
     return gradient
 
 
-def sweep_up(angles: torch.Tensor, direction: torch.Tensor, final_ring: bool) -> torch.Tensor:
+def sweep_up(angles: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
     """Transpose of `sweep_down`: coefficients ``(batch, 4^n)`` of the Hermitian A with tangent(W) = -i/2 A W."""
     batch, n_qubits = len(angles), angles.shape[-1]
     coefficients = torch.zeros(batch, 4**n_qubits, dtype=angles.dtype)
     circle, rings, along, out = _circle(angles), _rings(angles), _plain(direction), coefficients.numpy()
-    for_each(batch, lambda i: _sweep_up(circle[i], along[i], *rings, final_ring, out[i]))
+    for_each(batch, lambda i: _sweep_up(circle[i], along[i], *rings, out[i]))
     return coefficients
 
 
@@ -63,100 +65,101 @@ def _circle(angles: torch.Tensor) -> np.ndarray:
 
 
 def _rings(angles: torch.Tensor) -> tuple[np.ndarray, ...]:
-    """Gathers: the swap of halves, the swap then the ring, the ring then the swap; and the ring's signs."""
+    """Gathers: of the swap from plain rows; from padded ones of the swap, the swap then the ring, the ring then the
+    swap; and the signs of the last two."""
     n_qubits = angles.shape[-1]
     permutation, signs = pauli.ring_permutation(n_qubits, angles.device)
-    swap = torch.arange(4**n_qubits).reshape(2**n_qubits, 2**n_qubits).T.flatten()  # its own inverse, as the ring is
+    dim = 2**n_qubits
+    swap = torch.arange(dim**2).reshape(dim, dim).T.flatten()  # its own inverse, as the ring is
+    padded = [index // dim * (dim + PADDING) + index % dim for index in (swap, swap[permutation], permutation[swap])]
     # Unsigned, so that Numba need not look for negative indices.
-    gathers = [index.numpy().astype(np.uint32) for index in (swap, swap[permutation], permutation[swap])]
-    return *gathers, signs.to(angles.dtype).numpy()
+    gathers = [index.numpy().astype(np.uint32).reshape(dim, dim) for index in (swap, *padded)]
+    return *gathers, *(_plain(each.to(angles.dtype).reshape(dim, dim)) for each in (signs, signs[swap]))
 
 
 @compiled
-def _sweep_down(circle, start, swap, swap_ring, ring_swap, signs, final_ring, gradient):
+def _sweep_down(circle, start, plain, swap, swap_ring, ring_swap, signs, swapped_signs, gradient):
     depth, n_qubits = circle.shape[0], circle.shape[2]
-    half = n_qubits // 2
-    values, swapped = np.empty_like(start), np.empty_like(start)
-    _gather(start, swap, swapped)
+    half, stride = n_qubits // 2, len(swap) + PADDING
+    values, swapped = np.zeros(len(swap) * stride, start.dtype), np.zeros(len(swap) * stride, start.dtype)
+    _gather(start, plain, swapped)
     for block in range(depth - 1, -1, -1):
-        if final_ring or block < depth - 1:
-            _gather(swapped, swap_ring, values)
-            for k in range(len(values)):
-                values[k] *= signs[k]
-        else:
-            _gather(swapped, swap, values)
+        _gather_signed(swapped, swap_ring, signs, values)
         for qubit in range(n_qubits):
-            gradient[block, 1, qubit] = values[2 * 4 ** (n_qubits - 1 - qubit)] / 2
+            gradient[block, 1, qubit] = values[2 * _place(qubit, half, stride)] / 2
         for qubit in range(half):
-            _rotate_down(values, circle[block], qubit, 4 ** (n_qubits - 1 - qubit))
+            _rotate_down(values, circle[block], qubit, 4 ** (half - 1 - qubit) * stride)
         _gather(values, swap, swapped)
         for qubit in range(half):
-            _rotate_down(swapped, circle[block], half + qubit, 4 ** (n_qubits - 1 - qubit))
+            _rotate_down(swapped, circle[block], half + qubit, 4 ** (half - 1 - qubit) * stride)
         for qubit in range(n_qubits):
-            gradient[block, 0, qubit] = swapped[4 ** _swapped_digit(qubit, n_qubits)] / 2
+            gradient[block, 0, qubit] = swapped[_place((qubit + half) % n_qubits, half, stride)] / 2
 
 
 @compiled
-def _sweep_down_tangent(circle, direction, start, swap, swap_ring, ring_swap, signs, final_ring, gradient):
+def _sweep_down_tangent(circle, direction, start, plain, swap, swap_ring, ring_swap, signs, swapped_signs, gradient):
     depth, n_qubits = circle.shape[0], circle.shape[2]
-    half = n_qubits // 2
-    values, swapped = np.empty_like(start), np.empty_like(start)
+    half, stride = n_qubits // 2, len(swap) + PADDING
+    values, swapped = np.zeros((2, len(swap) * stride), start.dtype), np.zeros((2, len(swap) * stride), start.dtype)
     for part in range(2):
-        _gather(start[part], swap, swapped[part])
+        _gather(start[part], plain, swapped[part])
     for block in range(depth - 1, -1, -1):
         for part in range(2):
-            if final_ring or block < depth - 1:
-                _gather(swapped[part], swap_ring, values[part])
-                for k in range(len(signs)):
-                    values[part, k] *= signs[k]
-            else:
-                _gather(swapped[part], swap, values[part])
+            _gather_signed(swapped[part], swap_ring, signs, values[part])
         for qubit in range(n_qubits):
-            gradient[block, 1, qubit] = values[1, 2 * 4 ** (n_qubits - 1 - qubit)] / 2
+            gradient[block, 1, qubit] = values[1, 2 * _place(qubit, half, stride)] / 2
         for qubit in range(half):
-            _rotate_down_tangent(values, circle[block], direction[block], qubit, 4 ** (n_qubits - 1 - qubit))
+            _rotate_down_tangent(values, circle[block], direction[block], qubit, 4 ** (half - 1 - qubit) * stride)
         for part in range(2):
             _gather(values[part], swap, swapped[part])
         for qubit in range(half):
-            _rotate_down_tangent(swapped, circle[block], direction[block], half + qubit, 4 ** (n_qubits - 1 - qubit))
+            size = 4 ** (half - 1 - qubit) * stride
+            _rotate_down_tangent(swapped, circle[block], direction[block], half + qubit, size)
         for qubit in range(n_qubits):
-            gradient[block, 0, qubit] = swapped[1, 4 ** _swapped_digit(qubit, n_qubits)] / 2
+            gradient[block, 0, qubit] = swapped[1, _place((qubit + half) % n_qubits, half, stride)] / 2
 
 
 @compiled
-def _sweep_up(circle, direction, swap, swap_ring, ring_swap, signs, final_ring, out):
+def _sweep_up(circle, direction, plain, swap, swap_ring, ring_swap, signs, swapped_signs, out):
     depth, n_qubits = circle.shape[0], circle.shape[2]
-    half = n_qubits // 2
-    values, swapped = np.empty_like(out), np.zeros_like(out)
+    half, dim, stride = n_qubits // 2, len(swap), len(swap) + PADDING
+    values, swapped = np.zeros(dim * stride, out.dtype), np.zeros(dim * stride, out.dtype)
     for block in range(depth):
         for qubit in range(n_qubits):
-            swapped[4 ** _swapped_digit(qubit, n_qubits)] += direction[block, 0, qubit]
+            swapped[_place((qubit + half) % n_qubits, half, stride)] += direction[block, 0, qubit]
         for qubit in range(half):
-            _rotate_up(swapped, circle[block], half + qubit, 4 ** (n_qubits - 1 - qubit))
+            _rotate_up(swapped, circle[block], half + qubit, 4 ** (half - 1 - qubit) * stride)
         _gather(swapped, swap, values)
         for qubit in range(half):
-            _rotate_up(values, circle[block], qubit, 4 ** (n_qubits - 1 - qubit))
+            _rotate_up(values, circle[block], qubit, 4 ** (half - 1 - qubit) * stride)
         for qubit in range(n_qubits):
-            values[2 * 4 ** (n_qubits - 1 - qubit)] += direction[block, 1, qubit]
-        if final_ring or block < depth - 1:
-            for k in range(len(values)):
-                values[k] *= signs[k]
-            _gather(values, ring_swap, swapped)
-        else:
-            _gather(values, swap, swapped)
-    _gather(swapped, swap, out)
+            values[2 * _place(qubit, half, stride)] += direction[block, 1, qubit]
+        _gather_signed(values, ring_swap, swapped_signs, swapped)
+    for row in range(dim):
+        for column in range(dim):
+            out[column * dim + row] = swapped[row * stride + column]
 
 
 @compiled
-def _swapped_digit(qubit, n_qubits):
-    """Place of a qubit's digit, counted from the last, in strings whose halves are swapped."""
-    return (n_qubits - 1 - qubit + n_qubits // 2) % n_qubits
+def _place(qubit, half, stride):
+    """Where the string with X on one qubit stands, in padded rows; twice that is where Y does."""
+    return 4 ** (half - 1 - qubit) * stride if qubit < half else 4 ** (2 * half - 1 - qubit)
 
 
 @compiled
 def _gather(values, index, out):
-    for k in range(len(out)):
-        out[k] = values[index[k]]
+    stride = len(index) + PADDING
+    for row in range(len(index)):
+        for column in range(len(index)):
+            out[row * stride + column] = values[index[row, column]]
+
+
+@compiled
+def _gather_signed(values, index, signs, out):
+    stride = len(index) + PADDING
+    for row in range(len(index)):
+        for column in range(len(index)):
+            out[row * stride + column] = values[index[row, column]] * signs[row, column]
 
 
 @compiled

@@ -51,7 +51,7 @@ def rotation_matrix(axis: str, qubit: int, angle: torch.Tensor, n_qubits: int) -
     return torch.cos(angle / 2) * identity - 1j * torch.sin(angle / 2) * embed({qubit: PAULI[axis]}, n_qubits)
 
 
-def stretch_matrix(angles: torch.Tensor, final_ring: bool = True) -> torch.Tensor:
+def stretch_matrix(angles: torch.Tensor) -> torch.Tensor:
     """A stretch of entangling blocks, gate by gate: angles ``(depth, 2, n)`` to ``(2^n, 2^n)``."""
     depth, _, n_qubits = angles.shape
     full = torch.eye(2**n_qubits, dtype=torch.complex128)
@@ -59,8 +59,7 @@ def stretch_matrix(angles: torch.Tensor, final_ring: bool = True) -> torch.Tenso
         for layer, axis in enumerate("xy"):
             for qubit in range(n_qubits):
                 full = rotation_matrix(axis, qubit, angles[block, layer, qubit], n_qubits) @ full
-        if final_ring or block < depth - 1:
-            full = ring_matrix(n_qubits) @ full
+        full = ring_matrix(n_qubits) @ full
     return full
 
 

@@ -15,12 +15,11 @@ def random_angles(batch: int, depth: int, n_qubits: int) -> torch.Tensor:
     return torch.rand(batch, depth, 2, n_qubits, dtype=torch.float64, generator=generator) * 2 * torch.pi
 
 
-@pytest.mark.parametrize("final_ring", [True, False])
 @pytest.mark.parametrize(("n_qubits", "depth"), [(2, 1), (2, 3), (4, 1), (4, 3), (6, 2)])
-def test_unitaries_are_those_of_the_dense_gates(n_qubits, depth, final_ring):
+def test_unitaries_are_those_of_the_dense_gates(n_qubits, depth):
     angles = random_angles(2, depth, n_qubits)
-    expected = torch.stack([stretch_matrix(member, final_ring) for member in angles])
-    assert torch.allclose(blocks.stretch_unitaries(angles, final_ring), expected, rtol=0, atol=ATOL)
+    expected = torch.stack([stretch_matrix(member) for member in angles])
+    assert torch.allclose(blocks.stretch_unitaries(angles), expected, rtol=0, atol=ATOL)
 
 
 @pytest.mark.parametrize("n_qubits", [2, 4, 6])
@@ -45,13 +44,10 @@ def test_rotation_gates(axis):
         assert torch.allclose(gates[index], expected, rtol=0, atol=ATOL)
 
 
-@pytest.mark.parametrize("final_ring", [True, False])
-def test_derivatives_of_unitaries_agree_with_finite_differences(final_ring):
+def test_derivatives_of_unitaries_agree_with_finite_differences():
     angles = random_angles(2, 2, 2).requires_grad_()
-    assert torch.autograd.gradcheck(lambda a: blocks.stretch_unitaries(a, final_ring), angles, check_forward_ad=True)
-    assert torch.autograd.gradgradcheck(
-        lambda a: blocks.stretch_unitaries(a, final_ring), angles, check_fwd_over_rev=True
-    )
+    assert torch.autograd.gradcheck(lambda a: blocks.stretch_unitaries(a), angles, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(lambda a: blocks.stretch_unitaries(a), angles, check_fwd_over_rev=True)
 
 
 def test_derivatives_of_states_agree_with_finite_differences():
@@ -61,8 +57,7 @@ def test_derivatives_of_states_agree_with_finite_differences():
 
 
 @pytest.mark.parametrize("n_qubits", [2, 4])
-@pytest.mark.parametrize("final_ring", [True, False])
-def test_hessian_of_a_random_function_is_that_of_the_dense_gates(n_qubits, final_ring):
+def test_hessian_of_a_random_function_is_that_of_the_dense_gates(n_qubits):
     """A quadratic function of the entries, so that the cotangent depends on the angles as well."""
     angles = random_angles(1, 2, n_qubits)
     generator = torch.Generator().manual_seed(9)
@@ -71,8 +66,8 @@ def test_hessian_of_a_random_function_is_that_of_the_dense_gates(n_qubits, final
     def loss(unitary):
         return (weights * unitary).sum().real + (weights * unitary.abs() ** 2).sum().imag
 
-    fast = torch.autograd.functional.hessian(lambda a: loss(blocks.stretch_unitaries(a, final_ring)[0]), angles)
-    dense = torch.autograd.functional.hessian(lambda a: loss(stretch_matrix(a[0], final_ring)), angles)
+    fast = torch.autograd.functional.hessian(lambda a: loss(blocks.stretch_unitaries(a)[0]), angles)
+    dense = torch.autograd.functional.hessian(lambda a: loss(stretch_matrix(a[0])), angles)
     assert torch.allclose(fast, dense, rtol=0, atol=1e-10)
 
 

@@ -25,54 +25,51 @@ def unlike(value: torch.Tensor, plain: torch.Tensor) -> float:
 # Rounding errors of some ten products a block, at random: depth 20 stays below 100 units of the dtype's last place.
 # Angles are rounded to the dtype before their cosines are taken: the same input for both.
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("final_ring", [True, False])
 @pytest.mark.parametrize(("n_qubits", "depth"), CASES)
-def test_pauli_sweeps_agree_with_plain_pytorch(n_qubits, depth, final_ring, dtype):
+def test_pauli_sweeps_agree_with_plain_pytorch(n_qubits, depth, dtype):
     angles, coefficients = random_problem(n_qubits, depth, dtype)
     direction, along = random_problem(n_qubits, depth, dtype)[0] - 3, coefficients.flip(1)
     exact = [tensor.double() for tensor in (angles, direction, coefficients, along)]
     pairs = {
         "down": (
-            pauli_kernels.sweep_down(angles, coefficients, final_ring),
-            blocks.sweep_down_plainly(exact[0], exact[2], final_ring),
+            pauli_kernels.sweep_down(angles, coefficients),
+            blocks.sweep_down_plainly(exact[0], exact[2]),
         ),
         "tangent of down": (
-            pauli_kernels.sweep_down_tangent(angles, direction, coefficients, along, final_ring),
-            blocks.sweep_down_tangent_plainly(*exact, final_ring),
+            pauli_kernels.sweep_down_tangent(angles, direction, coefficients, along),
+            blocks.sweep_down_tangent_plainly(*exact),
         ),
         "up": (
-            pauli_kernels.sweep_up(angles, direction, final_ring),
-            blocks.sweep_up_plainly(*exact[:2], final_ring),
+            pauli_kernels.sweep_up(angles, direction),
+            blocks.sweep_up_plainly(*exact[:2]),
         ),
     }
     assert {name: value.dtype for name, (value, _) in pairs.items()} == dict.fromkeys(pairs, dtype)
     assert {name: unlike(*pair) for name, pair in pairs.items() if unlike(*pair) > 100} == {}
 
 
-@pytest.mark.parametrize("final_ring", [True, False])
 @pytest.mark.parametrize(("n_qubits", "depth"), CASES)
-def test_gradient_of_a_state_agrees_with_that_through_pauli_strings(n_qubits, depth, final_ring):
+def test_gradient_of_a_state_agrees_with_that_through_pauli_strings(n_qubits, depth):
     angles, _ = random_problem(n_qubits, depth, torch.float64)
     ground = torch.eye(2**n_qubits, dtype=torch.complex128)[:, :1]
-    states = blocks.sweep_states_plainly(angles, ground, final_ring)
+    states = blocks.sweep_states_plainly(angles, ground)
     cotangents = torch.randn(states.shape, dtype=states.dtype, generator=torch.Generator().manual_seed(depth))
     halves = torch.stack([torch.cos(angles / 2), torch.sin(angles / 2)], dim=-1)
     signs = blocks.ring_signs(n_qubits, torch.float64, angles.device)
-    fast = kernels.state_gradient(halves, states[..., 0], cotangents[..., 0], signs, final_ring)
+    fast = kernels.state_gradient(halves, states[..., 0], cotangents[..., 0], signs)
     hermitian = pauli.to_strings(states @ cotangents.mH, n_qubits).imag
-    assert unlike(fast, blocks.sweep_down_plainly(angles, hermitian, final_ring)) < 100
+    assert unlike(fast, blocks.sweep_down_plainly(angles, hermitian)) < 100
 
 
 @pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128])
-@pytest.mark.parametrize("final_ring", [True, False])
 @pytest.mark.parametrize(("n_qubits", "depth"), CASES)
 @pytest.mark.parametrize("columns", ["identity", "ground state"])
-def test_state_sweep_agrees_with_plain_pytorch(n_qubits, depth, final_ring, dtype, columns):
+def test_state_sweep_agrees_with_plain_pytorch(n_qubits, depth, dtype, columns):
     angles, _ = random_problem(n_qubits, depth, torch.float64)
     start = torch.eye(2**n_qubits, dtype=torch.complex128)[:, : None if columns == "identity" else 1]
-    rotations, diagonals = blocks.euler_form(angles, final_ring)
+    rotations, diagonals = blocks.euler_form(angles)
     compiled = kernels.sweep_states(rotations.to(dtype.to_real()), diagonals.to(dtype), start.to(dtype))
-    plain = blocks.sweep_states_plainly(angles, start, final_ring)
+    plain = blocks.sweep_states_plainly(angles, start)
     assert compiled.dtype == dtype
     assert (compiled - plain).abs().max() < 100 * torch.finfo(dtype).eps
 
