@@ -15,11 +15,11 @@ from qpatch.performance import SCHEMA
 
 # In the order of the file and of the page; each is measured by itself, so that it can be measured again alone.
 PARTS = {
+    "memory": memory.memory,  # first: the process itself grows by what the other simulators keep
     "comparison": comparison.compare,
     "steps": parts.steps,
     "images": parts.images,
     "scaling": parts.scaling,
-    "memory": memory.memory,
     "errors": parts.errors,
 }
 

@@ -39,7 +39,7 @@ def run(
     depth: Annotated[int | None, typer.Option(help="Entangling blocks a stretch.  [default: 50]")] = None,
     seed: Annotated[int | None, typer.Option(help="Of angles and mini-batches.  [default: 1001]")] = None,
     param: Params = None,
-    stage: Annotated[str, typer.Option(help="train, hessian, landscape or all.")] = "all",
+    stage: Annotated[str, typer.Option(help=f"{', '.join(STAGES)} or all.")] = "all",
     force: Annotated[bool, typer.Option("--force", help="Compute again what is done.")] = False,
 ) -> None:
     """Execute one run's notebooks with Papermill: the stages that have no current result."""

@@ -238,7 +238,11 @@ class RunConfig:
 
 PROFILES = ("smoke", "class", "paper")
 # Parameters of the stage notebooks in which a profile departs from their defaults: coarser where minutes count.
-PROFILE_PARAMETERS = {"smoke": {"n_points": 6}, "class": {"n_points": 10, "tolerance": 1e-2}, "paper": {}}
+PROFILE_PARAMETERS = {
+    "smoke": {"n_points": 6, "n_images": 100, "steps": 20, "k": 3},
+    "class": {"n_points": 10, "tolerance": 1e-2, "n_images": 300, "k": 5, "steps": 20, "residual": 1e-3},
+    "paper": {},
+}
 
 
 def profile_runs(name: str) -> tuple[RunConfig, ...]:

@@ -76,6 +76,28 @@ class LossCurvature:
         prepared = self.model.prepare()
         return self._pull(self.model.angles, prepared, self._sum(prepared, pulled))
 
+    def label_gradients(self) -> torch.Tensor:
+        """Gradient of each class's mean logit over the images of that class, ``(n_classes, n)`` (Gur-Ari et al., 2018).
+
+        Raises:
+            ValueError: a class without images.
+        """
+        return torch.stack([self._label_gradient(label) for label in range(self.model.config.n_classes)])
+
+    def _label_gradient(self, label: int) -> torch.Tensor:
+        chosen = self.split.labels == label
+        if not chosen.any():
+            raise ValueError(f"there is no image of class {label}; take more images")
+        same = Split(self.split.images[chosen], self.split.labels[chosen])
+
+        def of_chunk(leaves, images, labels):
+            logits = self.model.logits(Prepared(*leaves[:-1]), images)
+            return torch.autograd.grad(logits[:, label].sum() / len(same), leaves)
+
+        prepared = self.model.prepare()
+        total = LossCurvature(self.model, same, self.chunk)._sum(prepared, of_chunk)
+        return self._pull(self.model.angles, prepared, total)
+
     def _gradient(self, angles, along_bias):
         """Gradient of the mean loss; where angles are dual numbers, along their tangent and that of the bias."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from qpatch.config import RunConfig
 from qpatch.storage import PROJECT
@@ -162,3 +162,21 @@ def stratified_batches(labels: torch.Tensor, config: RunConfig, epoch: int) -> I
     folds = StratifiedKFold(n_splits=config.n_batches, shuffle=True, random_state=random_state)
     for _, indices in folds.split(np.zeros(len(labels)), labels.cpu().numpy()):
         yield torch.from_numpy(indices)
+
+
+def stratified_subset(split: Split, n_images: int, seed: int = 0) -> Split:
+    """``n_images`` of a split at random, the classes in proportion; all of them for 0, or where there are no more.
+
+    Raises:
+        DataError: fewer images than classes.
+    """
+    if n_images == 0 or n_images >= len(split):
+        return split
+    if n_images < len(split.labels.unique()):
+        raise DataError(
+            f"{n_images} images cannot hold all {len(split.labels.unique())} classes; take more, or 0 for all"
+        )
+    labels = split.labels.cpu().numpy()
+    indices, _ = train_test_split(np.arange(len(split)), train_size=n_images, stratify=labels, random_state=seed)
+    chosen = torch.from_numpy(np.sort(indices))
+    return Split(split.images[chosen], split.labels[chosen])

@@ -99,7 +99,7 @@ class ModuleLoss:
 
         return self._sum(part(batch) for batch in self._chunks())
 
-    def gauss_newton(self, vector: torch.Tensor) -> torch.Tensor:
+    def gauss_newton_product(self, vector: torch.Tensor) -> torch.Tensor:
         """Generalised Gauss-Newton matrix times a flat vector: ``mean of J' (Hessian of the criterion) J v``.
 
         J is the Jacobian of the outputs (Schraudolph, 2002). J v is the derivative of J'u by u, so that backward passes

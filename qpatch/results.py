@@ -1,6 +1,6 @@
 """What runs leave behind: one folder a run, small files, atomic writes, records that tell whether they are current.
 
-A run has three stages, each with a record ``<stage>.json``. A record names the stage's parameters, the SHA-256 of the
+A run has four stages, each with a record ``<stage>.json``. A record names the stage's parameters, the SHA-256 of the
 files it read and wrote, the version of the code, the class of machine and the wall time.
 """
 
@@ -23,16 +23,18 @@ from qpatch.config import RunConfig
 from qpatch.storage import PROJECT, code_version, sha256, write_atomically
 
 SCHEMA = 1
-STAGES = ("train", "hessian", "landscape")
+STAGES = ("train", "hessian", "landscape", "spectrum")
 OUTPUTS = {
     "train": ("history.csv", "iterations.csv", "best.safetensors", "trajectory.safetensors"),
     "hessian": ("eigenvalue.csv",),
     "landscape": ("landscape.csv", "trajectory.csv", "plane.safetensors"),
+    "spectrum": ("eigenvalues.csv", "density.csv"),
 }
 INPUTS = {
     "train": (),
     "hessian": ("best.safetensors",),
     "landscape": ("best.safetensors", "trajectory.safetensors"),
+    "spectrum": ("best.safetensors",),
 }
 # In the run's cache, too large or of no use to publish; a published run does without.
 CACHED = ("trajectory.safetensors", "checkpoint.safetensors", "rows.safetensors")
@@ -96,6 +98,14 @@ class RunFolder:
     def eigenvalue_estimates(self) -> np.ndarray:
         """The power iteration's estimates of the largest Hessian eigenvalue, in order."""
         return pd.read_csv(self._existing("eigenvalue.csv"))["estimate"].to_numpy()
+
+    def eigenvalues(self) -> pd.DataFrame:
+        """Extreme eigenvalues: end ('largest', 'smallest'), rank, eigenvalue, residual relative to the largest."""
+        return pd.read_csv(self._existing("eigenvalues.csv"))
+
+    def density(self) -> pd.DataFrame:
+        """Nodes of the spectral density: probe, node, weight, residual."""
+        return pd.read_csv(self._existing("density.csv"))
 
     def best_parameters(self) -> dict[str, torch.Tensor]:
         """``angles`` and ``bias`` at the epoch of least training loss."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from qpatch.results import RunFolder, reference_table, summary
+from qpatch.results import STAGES, RunFolder, reference_table, summary
+from qpatch.structure import participation_ratio
 
 MISSING = "—"
 HEADINGS = {
@@ -104,7 +106,7 @@ def run_numbers(run: RunFolder) -> Styler:
 def stage_costs(run: RunFolder) -> Styler:
     """Wall time and machine of each finished stage of a run."""
     rows = []
-    for stage in ("train", "hessian", "landscape"):
+    for stage in STAGES:
         record = run.record(stage)
         if record is not None:
             machine = record["machine"]
@@ -115,3 +117,48 @@ def stage_costs(run: RunFolder) -> Styler:
 
 def _formatted(column: str, value) -> str:
     return MISSING if pd.isna(value) else FORMATS[column].format(value)
+
+
+def spectra(runs: Sequence[RunFolder]) -> Styler:
+    """Extreme eigenvalues, outliers and trace of the runs that have a spectrum, beside PyHessian on the same images."""
+    rows = []
+    for run in runs:
+        record = run.record("spectrum")
+        rows.append(
+            _run_columns(run)
+            | {
+                "Images": f"{record['images_used']:,}",
+                "λ max": f"{record['lambda_max']:.4g}",
+                "PyHessian": f"{record['power_iteration']:.4g}",
+                "λ min": f"{record['lambda_min']:.3g}",
+                "Outliers": str(record["outliers"]),
+                "Trace": f"{record['trace']:.4g} ± {record['trace_error']:.1g}",
+                "Products": str(sum(record["products"].values())),
+            }
+        )
+    return plain(pd.DataFrame(rows), text=True)
+
+
+def curvature_structure(runs: Sequence[RunFolder]) -> Styler:
+    """How the top eigenvalue is made up: Gauss-Newton share, within blocks, bias, overlap with logit gradients."""
+    rows = []
+    for run in runs:
+        record = run.record("spectrum")
+        shares = np.array(list(record["participation"].values()))
+        rows.append(
+            _run_columns(run)
+            | {
+                "Gauss-Newton": f"{record['gauss_newton_share']:.3f}",
+                "Within blocks": f"{record['within_blocks']:.2f}",
+                "Bias": f"{record['participation']['bias']:.3f}",
+                "QNNs that take part": f"{participation_ratio(shares[:-1]):.1f} of {run.config.n_patches}",
+                "Logit gradients": f"{record['logit_overlap']:.2f}",
+                "(random)": f"{record['logit_overlap_random']:.4f}",
+            }
+        )
+    return plain(pd.DataFrame(rows), text=True)
+
+
+def _run_columns(run: RunFolder) -> dict[str, str]:
+    config = run.config
+    return {"Qubits": str(config.n_qubits), "Patches": str(config.n_patches), "Depth": str(config.depth)}

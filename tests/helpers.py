@@ -87,6 +87,18 @@ def store_landscape(run: RunFolder, x: list[float], y: list[float], loss: np.nda
     run.write_record("landscape", {}, 1.0, MACHINE, ratios=[0.75, 0.125], best_epoch=best)
 
 
+def store_spectrum(run: RunFolder, parameters: dict | None = None) -> None:
+    ends = {"end": ["largest", "largest", "smallest"], "rank": [1, 2, 1], "eigenvalue": [4.0, 1.0, -0.5]}
+    run.write_csv("eigenvalues.csv", pd.DataFrame(ends).assign(residual=1e-5))
+    run.write_csv(
+        "density.csv", pd.DataFrame({"probe": 0, "node": [-0.5, 0.0, 4.0], "weight": [0.1, 0.8, 0.1], "residual": 0.1})
+    )
+    values = {"lambda_max": 4.0, "lambda_min": -0.5, "outliers": 1, "participation": {"QNN 1": 0.9, "bias": 0.1}}
+    values |= dict.fromkeys(("power_iteration", "trace", "trace_error", "gauss_newton_share", "within_blocks"), 0.5)
+    values |= {"logit_overlap": 0.5, "logit_overlap_random": 0.1, "products": {"density": 3}, "images_used": 60}
+    run.write_record("spectrum", parameters or {}, 1.0, MACHINE, **values)
+
+
 def flip_byte(file: Path, position: int = -1) -> None:
     contents = bytearray(file.read_bytes())
     contents[position] ^= 0xFF

@@ -18,7 +18,20 @@ TINY_PARAMETERS = [
     f"--param={name}={getattr(TINY, name)}"
     for name in ("dataset", "n_qubits", "n_classes", "n_train", "n_test", "batch_size", "epochs")
 ]
-TINY_RUN = ["run", "--stride", "10", "--depth", "1", *TINY_PARAMETERS, "-p", "n_points=4"]
+TINY_RUN = [
+    "run",
+    "--stride",
+    "10",
+    "--depth",
+    "1",
+    *TINY_PARAMETERS,
+    "-p",
+    "n_points=4",
+    "-p",
+    "steps=20",
+    "-p",
+    "k=3",
+]
 LOSSES = [2.0, 1.0, 1.0, 1.0, 1.0]
 
 
@@ -39,7 +52,7 @@ def qpatch(*arguments: str):
         (["run", "-p", "n_qubit=4"], "unknown parameter 'n_qubit'; did you mean 'n_qubits'?"),
         (["run", "-p", "epochs=many"], "parameter epochs is 'many'; it must be a whole number"),
         (["run", "-p", "epochs"], "parameter 'epochs' has no value; write it as name=value"),
-        (["run", "--stage", "test"], "stage is 'test'; it must be one of train, hessian, landscape or all"),
+        (["run", "--stage", "test"], "stage is 'test'; it must be one of train, hessian, landscape, spectrum or all"),
         (["run", "--depth", "deep"], "as an integer"),
         (["sweep", "--profile", "papre"], "unknown profile 'papre'; the profiles are smoke, class, paper"),
         (["sweep", "--depth", "7"], "no run of profile 'paper' has stride"),
@@ -103,7 +116,7 @@ def test_status_and_check_of_nothing():
     assert qpatch("check").output == "0 runs checked, 0 problems\n"
     listed = qpatch("status", "--profile", "smoke").output
     assert all(config.run_id in listed for config in profile_runs("smoke"))
-    assert listed.count("missing") == 3 * len(profile_runs("smoke"))
+    assert listed.count("missing") == len(STAGES) * len(profile_runs("smoke"))
 
 
 @pytest.mark.parametrize("name", ["train.json", "history.csv", "best.safetensors"])
@@ -155,7 +168,7 @@ def test_run_executes_all_stages(finished, run):
     assert [line.split(" done in")[0] for line in result.output.splitlines()] == [
         f"{TINY.run_id}: {stage}" for stage in STAGES
     ]
-    assert [run.state(stage) for stage in STAGES] == ["done"] * 3
+    assert [run.state(stage) for stage in STAGES] == ["done"] * len(STAGES)
 
 
 def test_run_stores_complete_results(run):
@@ -196,7 +209,7 @@ def test_check_of_a_finished_run_passes(run):
 
 def test_status_shows_what_is_done(run):
     (line,) = qpatch("status").output.splitlines()
-    assert line.split() == [TINY.run_id, "train:", "done", "hessian:", "done", "landscape:", "done"]
+    assert line.split() == [TINY.run_id, *(word for stage in STAGES for word in (f"{stage}:", "done"))]
 
 
 def test_the_run_is_listed_among_the_stored(run):

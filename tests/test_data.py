@@ -11,7 +11,16 @@ from oracles import GOLDEN_FILES, load_golden
 from sklearn.model_selection import StratifiedKFold
 
 from qpatch.config import RunConfig
-from qpatch.data import FILES, DataError, data_folder, epoch_seeds, load_dataset, read_raw, stratified_batches
+from qpatch.data import (
+    FILES,
+    DataError,
+    data_folder,
+    epoch_seeds,
+    load_dataset,
+    read_raw,
+    stratified_batches,
+    stratified_subset,
+)
 
 MNIST = REPOSITORY / "data" / "mnist"
 
@@ -201,3 +210,17 @@ def test_too_few_images_are_refused(tmp_path):
     folder = write_idx_set(tmp_path / "shapes", n_train=40)
     with pytest.raises(DataError, match=r"30 images carry a label below 3; 60 were asked for"):
         load_dataset(TINY, folder)
+
+
+def test_stratified_subset_keeps_the_proportions_and_the_order(mnist):
+    subset = stratified_subset(mnist.train, 6000)
+    share = torch.bincount(mnist.train.labels) / 10
+    assert (torch.bincount(subset.labels) - share).abs().max() <= 1  # rounded to whole images
+    again = stratified_subset(mnist.train, 6000)
+    assert torch.equal(subset.images, again.images)
+    assert stratified_subset(mnist.train, 0) is mnist.train
+
+
+def test_a_subset_must_hold_every_class(mnist):
+    with pytest.raises(DataError, match="9 images cannot hold all 10 classes"):
+        stratified_subset(mnist.train, 9)

@@ -58,14 +58,14 @@ def test_products_are_the_dense_hessian(network):
 def test_gauss_newton_is_the_formula(network):
     loss = loss_of(network, chunk=7)
     expected = softmax_gauss_newton(lambda point: loss.outputs(point, network.inputs), loss.like)
-    ours = dense(loss.gauss_newton, loss.like)
+    ours = dense(loss.gauss_newton_product, loss.like)
     assert relative(ours, expected) < RTOL
     assert torch.linalg.eigvalsh(ours).min() > -1e-12 * ours.abs().max()  # positive semidefinite
 
 
 def test_a_linear_models_hessian_is_all_gauss_newton(network):
     loss = ModuleLoss(nn.Linear(6, 4).double(), network.criterion, network.inputs, network.targets)
-    assert relative(dense(loss.gauss_newton, loss.like), dense(loss.product, loss.like)) < RTOL
+    assert relative(dense(loss.gauss_newton_product, loss.like), dense(loss.product, loss.like)) < RTOL
 
 
 @pytest.mark.parametrize("chunk", [1, 9, 39, 40, 1000])
@@ -74,7 +74,7 @@ def test_the_number_of_batches_does_not_matter(network, chunk):
     whole, chunked = loss_of(network), loss_of(network, chunk)
     vector = torch.linspace(-1, 1, len(whole.like), dtype=torch.float64)
     assert relative(chunked(whole.like), whole(whole.like)) < 1e-13
-    for derivative in ("product", "gauss_newton"):
+    for derivative in ("product", "gauss_newton_product"):
         assert relative(getattr(chunked, derivative)(vector), getattr(whole, derivative)(vector)) < 1e-12
     assert relative(chunked.gradient(), whole.gradient()) < 1e-12
 
@@ -84,7 +84,7 @@ def test_curvlinops_has_the_same_hessian_and_gauss_newton(network):
     vector = torch.linspace(-1, 1, len(loss.like), dtype=torch.float64)
     arguments = (network.module, network.criterion, parameters, network.batches(15))
     assert relative(loss.product(vector), curvlinops.HessianLinearOperator(*arguments) @ vector) < RTOL
-    assert relative(loss.gauss_newton(vector), curvlinops.GGNLinearOperator(*arguments) @ vector) < RTOL
+    assert relative(loss.gauss_newton_product(vector), curvlinops.GGNLinearOperator(*arguments) @ vector) < RTOL
 
 
 def test_float32_stays_float32_and_close(network):
@@ -120,7 +120,7 @@ def test_a_criterion_without_curvature_leaves_the_modules():
     flat = ModuleLoss(module, lambda outputs, _: outputs.mean(), inputs, inputs)
     vector = torch.ones(2, dtype=torch.float64)
     assert torch.equal(flat.product(vector), torch.zeros(2, dtype=torch.float64))
-    assert torch.equal(flat.gauss_newton(vector), torch.zeros(2, dtype=torch.float64))
+    assert torch.equal(flat.gauss_newton_product(vector), torch.zeros(2, dtype=torch.float64))
     square = ModuleLoss(module, lambda outputs, _: outputs.square().mean() / 2, inputs, inputs, chunk=1)
     assert torch.allclose(square.product(vector), inputs.T @ inputs @ vector / 2, rtol=0, atol=1e-14)
 
@@ -161,7 +161,7 @@ def test_the_qnns_gauss_newton_is_that_of_the_dense_circuit(qnn):
     shares = outputs(point).softmax(dim=-1)
     curved = shares * (along - (shares * along).sum(-1, keepdim=True)) / len(images)
     _, expected = torch.autograd.functional.vjp(outputs, point, curved)
-    assert relative(loss.gauss_newton(vector), expected) < RTOL
+    assert relative(loss.gauss_newton_product(vector), expected) < RTOL
 
 
 # -- what is refused ----------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 from helpers import TINY, store_hessian, store_training
 from nbclient.exceptions import DeadKernelError
 
-from qpatch import notebooks, stages
+from qpatch import notebooks, spectra, stages
 from qpatch.config import ConfigError, RunConfig
 from qpatch.notebooks import execute_stage, parse_parameters, recorded_parameters, stage_defaults, stage_state
 from qpatch.results import STAGES, ResultError, RunFolder
@@ -20,7 +20,8 @@ def test_defaults_of_the_notebooks_are_the_protocols():
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_defaults_of_the_notebooks_are_those_of_the_functions_they_call(stage):
-    signature = inspect.signature(getattr(stages, stage)).parameters
+    function = spectra.spectrum if stage == "spectrum" else getattr(stages, stage)
+    signature = inspect.signature(function).parameters
     own = {name: entry.default for name, entry in signature.items() if name not in ("config", "data", "max_steps")}
     assert stage_defaults(stage) == own
 
@@ -75,7 +76,7 @@ def test_a_stage_is_stale_for_other_parameters_and_done_on_another_device():
     assert stage_state(run, "hessian", {"tolerance": 1e-4}) == "stale"
 
 
-@pytest.mark.parametrize("stage", ["hessian", "landscape"])
+@pytest.mark.parametrize("stage", STAGES[1:])
 def test_later_stages_without_a_training_start_no_notebook(stage, results_folder):
     with pytest.raises(ResultError, match=f"the {stage} stage needs a finished training; run the train stage first"):
         execute_stage(RunFolder(TINY), stage, {})

@@ -16,6 +16,7 @@ from helpers import (
     held_by_another_process,
     store_hessian,
     store_landscape,
+    store_spectrum,
     store_training,
 )
 
@@ -38,10 +39,11 @@ GRID = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
 
 @pytest.fixture
 def run():
-    """All three stages of a run, done."""
+    """All stages of a run, done."""
     run = store_training(TINY, LOSSES)
     store_hessian(run, [3.0, 4.0])
     store_landscape(run, [-1.0, 0.0, 1.0], [0.0, 2.0], GRID)
+    store_spectrum(run)
     return run
 
 
@@ -88,20 +90,20 @@ def test_environment_variable_points_at_the_results(monkeypatch, tmp_path):
 
 
 def test_stages_are_done_or_missing(run):
-    assert states(run) == ["done"] * 3
-    assert states(RunFolder(TINY.replace(seed=5))) == ["missing"] * 3
+    assert states(run) == ["done"] * len(STAGES)
+    assert states(RunFolder(TINY.replace(seed=5))) == ["missing"] * len(STAGES)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 40, -3])
 def test_a_half_written_record_is_missing(run, kept):
     record = run.path / "hessian.json"
     record.write_bytes(record.read_bytes()[:kept])
-    assert states(run) == ["done", "missing", "done"]
+    assert states(run) == ["done", "missing", "done", "done"]
 
 
 def test_a_record_of_bytes_that_are_no_text_is_missing(run):
     flip_byte(run.path / "hessian.json", 10)
-    assert states(run) == ["done", "missing", "done"]
+    assert states(run) == ["done", "missing", "done", "done"]
 
 
 @pytest.mark.parametrize("contents", ["[]", "3", "null", "{}"])
@@ -118,7 +120,7 @@ def test_a_stage_without_one_of_its_files_is_stale(run, stage):
 
 def test_the_trajectory_is_a_local_file_that_a_published_run_may_lack(run):
     (run.file("trajectory.safetensors")).unlink()
-    assert states(run) == ["done"] * 3
+    assert states(run) == ["done"] * len(STAGES)
     assert run_problems(run) == []
 
 
@@ -132,19 +134,19 @@ def test_other_parameters_make_a_stage_stale(run):
 def test_another_schema_configuration_or_input_makes_a_stage_stale(run, key, value):
     record = run.record("hessian")
     (run.path / "hessian.json").write_text(json.dumps(record | {key: value}))
-    assert states(run) == ["done", "stale", "done"]
+    assert states(run) == ["done", "stale", "done", "done"]
 
 
 def test_training_again_makes_what_was_made_from_it_stale(run):
     store_training(TINY, LOSSES, shift=1.0)  # other parameters
-    assert states(run) == ["done", "stale", "stale"]
+    assert states(run) == ["done", "stale", "stale", "stale"]
     store_hessian(run, [3.0])
-    assert states(run) == ["done", "done", "stale"]
+    assert states(run) == ["done", "done", "stale", "stale"]
 
 
 def test_training_again_to_the_same_parameters_makes_nothing_stale(run):
     store_training(TINY, LOSSES)
-    assert states(run) == ["done"] * 3
+    assert states(run) == ["done"] * len(STAGES)
 
 
 def test_a_record_names_parameters_machine_code_and_digests(run):
@@ -302,6 +304,6 @@ def test_a_folder_that_cannot_be_written_names_it_and_the_remedy(monkeypatch):
 
 def test_reading_creates_nothing(results_folder):
     run = RunFolder(RunConfig())
-    assert states(run) == ["missing"] * 3
+    assert states(run) == ["missing"] * len(STAGES)
     assert run_problems(run) == []
     assert not results_folder.exists()

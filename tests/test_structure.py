@@ -206,11 +206,11 @@ def test_what_overlaps_refuse():
 def test_gauss_newton_and_remainder_explain_a_networks_largest_eigenvalue(loss):
     hessian = dense_hessian(loss, loss.like).numpy()
     units = torch.eye(len(loss.like), dtype=torch.float64)
-    gauss_newton = torch.stack([loss.gauss_newton(unit) for unit in units], dim=1).numpy()
+    gauss_newton = torch.stack([loss.gauss_newton_product(unit) for unit in units], dim=1).numpy()
     values, vectors = np.linalg.eigh(hessian)
     top, like = vectors[:, -1], loss.like
-    share = explained(loss.gauss_newton, loss.product, like, top)
-    remainder = difference(loss.product, loss.gauss_newton)
+    share = explained(loss.gauss_newton_product, loss.product, like, top)
+    remainder = difference(loss.product, loss.gauss_newton_product)
     assert rayleigh(loss.product, like, 7 * top) == pytest.approx(values[-1], rel=RTOL)
     assert share == pytest.approx(top @ gauss_newton @ top / values[-1], rel=RTOL)
     assert share + explained(remainder, loss.product, like, top) == pytest.approx(1, rel=RTOL)

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from helpers import TINY, held_by_another_process, store_hessian, store_landscape, store_training
+from helpers import TINY, held_by_another_process, store_hessian, store_landscape, store_spectrum, store_training
 from numpy import ones
 
 from qpatch import sweep
@@ -19,6 +19,7 @@ def store_all_stages(config) -> None:
     store_hessian(run, [3.0], recorded_parameters("hessian", {}))
     store_landscape(run, [0.0, 1.0], [0.0, 1.0], ones((2, 2)))
     run.write_record("landscape", recorded_parameters("landscape", {}), 1.0, {}, ratios=[0.7, 0.2], best_epoch=0)
+    store_spectrum(run, recorded_parameters("spectrum", {}))
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_what_is_done_is_skipped(executed):
     store_training(CONFIGS[2], LOSSES)
     outcomes, lines = run_sweep([CONFIGS[0], CONFIGS[2]])
     assert outcomes[1001].result == "skipped"
-    assert executed == [(3, "hessian"), (3, "landscape")]
+    assert executed == [(3, stage) for stage in STAGES[1:]]
     assert f"[1/2] {TINY.run_id}: skipped" in lines[0]
 
 
@@ -98,6 +99,6 @@ def test_processors_are_shared_out_among_the_workers_and_given_back(monkeypatch)
         sweep, "execute_stage", lambda *args: seen.append([os.environ[name] for name in sweep.THREAD_VARIABLES])
     )
     run_sweep(workers=4)
-    assert seen == [["2"] * len(sweep.THREAD_VARIABLES)] * 9
+    assert seen == [["2"] * len(sweep.THREAD_VARIABLES)] * (3 * len(STAGES))
     assert os.environ["OMP_NUM_THREADS"] == "5"
     assert "MKL_NUM_THREADS" not in os.environ

@@ -1,0 +1,39 @@
+"""Figures of a Hessian's spectrum: results and an axis in, the axis out."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from qpatch.density import SpectralDensity, histogram, symlog_edges
+from qpatch.plots import BEST_COLOR, INK, patch_color
+from qpatch.results import RunFolder
+from qpatch.spectra import stored_density
+
+
+def draw_spectrum(ax: Axes, run: RunFolder) -> Axes:
+    """A run's spectral density with its extreme eigenvalues: outliers filled, others hollow."""
+    draw_density(ax, stored_density(run), patch_color(run.config.n_patches))
+    largest = run.eigenvalues().query("end == 'largest'")["eigenvalue"].to_numpy()
+    smallest = run.eigenvalues().query("end == 'smallest'")["eigenvalue"].to_numpy()
+    count = run.record("spectrum")["outliers"]
+    for values, filled in ((largest[:count], True), (np.r_[largest[count:], smallest], False)):
+        style = {"c": BEST_COLOR} if filled else {"facecolors": "none"}
+        label = "outliers" if filled else "other extreme eigenvalues"
+        ax.scatter(
+            values, np.full(len(values), 0.6), s=26, edgecolors=INK, linewidths=0.8, zorder=4, label=label, **style
+        )
+    ax.legend(loc="upper right")
+    return ax
+
+
+def draw_density(ax: Axes, density: SpectralDensity, color: str) -> Axes:
+    """Numbers of eigenvalues in bins that are equal on a symlog axis, none narrower than the density resolves."""
+    edges = symlog_edges(density)
+    bins = histogram(density, edges)
+    ax.stairs(np.maximum(bins.counts, 0.1), edges, baseline=0.1, fill=True, alpha=0.35, color=color)
+    ax.stairs(np.maximum(bins.counts, 0.1), edges, baseline=0.1, color=color, lw=1)
+    ax.set_xscale("symlog", linthresh=density.resolution or 1.0)
+    ax.set_yscale("log")
+    ax.set(xlabel="eigenvalue", ylabel="eigenvalues a bin", ylim=(0.3, None))
+    return ax
