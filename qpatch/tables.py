@@ -131,8 +131,8 @@ def spectra(runs: Sequence[RunFolder]) -> Styler:
                 "λ max": f"{record['lambda_max']:.4g}",
                 "PyHessian": f"{record['power_iteration']:.4g}",
                 "λ min": f"{record['lambda_min']:.3g}",
-                "Outliers": str(record["outliers"]),
-                "Trace": f"{record['trace']:.4g} ± {record['trace_error']:.1g}",
+                "Outliers": f"{record['outliers']} of {record['parameters']['k']}",
+                "Trace": f"{record['trace']:.4g} ± {record['trace_error']:.3g}",
                 "Products": str(sum(record["products"].values())),
             }
         )
