@@ -1,42 +1,118 @@
-"""Figures for the screen alone: HTML that a page with plotly.js brings to life, each with a static twin in `plots`."""
+"""Figures for the screen alone: HTML that a page with plotly.js brings to life, each with a static twin.
+
+They have the static figures' colours and white ground, on light and dark pages alike, and are hidden on paper.
+"""
 
 from __future__ import annotations
 
+import html
+from collections.abc import Sequence
+
 import numpy as np
 import plotly.graph_objects as go
-from scipy.interpolate import RegularGridInterpolator
+from matplotlib.colors import to_hex
 
 from qpatch import plots
+from qpatch.landscape_plots import HIGH_COLOR, LOW_COLOR, path_heights
+from qpatch.lines import Profile
+from qpatch.planes import Plane
+
+PROFILE_STYLES = tuple(
+    zip(("#222222", "#0072B2", "#D55E00", "#009E73"), ("solid", "dash", "dashdot", "dot"), strict=True)
+)
 
 
 def landscape_surface(landscape, description: str) -> str:
-    """The landscape as a surface that can be turned, as HTML for a page that has plotly.js.
+    """A run's landscape as a surface that can be turned, in the units of the paper's figure 3.
 
-    On paper it is hidden: draw its static twin, `plots.draw_landscape`, beside it.
+    Its static twin is `plots.draw_landscape`.
     """
-    unit_x, unit_y = plots.trajectory_norms(landscape)
-    path = landscape.trajectory / (unit_x, unit_y)
-    surface = go.Surface(
-        x=landscape.x / unit_x, y=landscape.y / unit_y, z=landscape.loss, colorscale="Viridis",
-        opacity=0.92, showscale=False, hovertemplate="PC 1 %{x:.2f}<br>PC 2 %{y:.2f}<br>loss %{z:.3f}<extra></extra>",
-    )  # fmt: skip
-    heights = RegularGridInterpolator((landscape.y, landscape.x), landscape.loss)(landscape.trajectory[:, ::-1])
-    heights += 0.01 * np.ptp(landscape.loss)  # just above the surface, to be seen
-    colors = [f"rgb({r * 255:.0f},{g * 255:.0f},{b * 255:.0f})" for r, g, b, _ in plots.trajectory_colors(len(path))]
-    epochs = np.arange(len(path)) - 1
-    line = go.Scatter3d(
-        x=path[:, 0], y=path[:, 1], z=heights, mode="lines+markers", marker={"size": 3, "color": colors},
-        line={"color": "#9467BD", "width": 3}, customdata=epochs, hovertemplate="epoch %{customdata}<extra></extra>",
-    )  # fmt: skip
-    figure = go.Figure([surface, line])
-    axes = {
-        "xaxis": {"title": {"text": "PC 1"}},
-        "yaxis": {"title": {"text": "PC 2"}},
-        "zaxis": {"title": {"text": "loss"}},
-    }
+    units = plots.trajectory_norms(landscape)
+    heights = path_heights(landscape, landscape.x, landscape.y, landscape.loss)
+    path = np.column_stack([landscape.trajectory / units, heights])
+    grid = landscape.x / units[0], landscape.y / units[1], landscape.loss
+    return _surface(grid, path, landscape.best, ("PC 1", "PC 2"), description)
+
+
+def plane_surface(plane: Plane, x, y, loss, description: str, best: int | None = None) -> str:
+    """The loss on a plane as a surface that can be turned, in parameter units, as HTML for a page that has plotly.js.
+
+    Its static twins are `landscape_plots.draw_plane` and `draw_surface`.
+
+    Args:
+        plane: the plane; its trajectory, if it has one, is drawn with the epochs, the first point as -1.
+        x, y, loss: the grid.
+        description: what a screen reader says.
+        best: the trajectory's row that stands out.
+    """
+    path = np.column_stack([plane.trajectory, path_heights(plane, x, y, loss)]) if len(plane.trajectory) else None
+    return _surface((x, y, loss), path, best, ("axis 1", "axis 2"), description)
+
+
+def profile_lines(profiles: Sequence[Profile], description: str) -> str:
+    """Losses along lines with their barriers, as HTML for a page that has plotly.js.
+
+    Its static twin is `landscape_plots.draw_profile`.
+    """
+    figure = go.Figure()
+    for number, profile in enumerate(profiles):
+        color, dash = PROFILE_STYLES[number % len(PROFILE_STYLES)]
+        label = f"{profile.name}: barrier {profile.barrier:.2g}"
+        hover = f"{html.escape(profile.name)}<br>t %{{x:.3f}}, distance %{{customdata[0]:.3f}}<br>loss %{{y:.4f}}"
+        hover += "<br>above the ends %{customdata[1]:.4f}<extra></extra>"
+        about = np.column_stack([profile.t * profile.length, profile.loss - profile.interpolation])
+        figure.add_scatter(
+            x=profile.t, y=profile.loss, customdata=about, mode="lines+markers", name=label, hovertemplate=hover,
+            line={"color": color, "dash": dash}, marker={"size": 4},
+        )  # fmt: skip
+        between = (profile.t >= 0) & (profile.t <= 1)
+        figure.add_scatter(
+            x=profile.t[between], y=profile.interpolation[between], mode="lines", showlegend=False, hoverinfo="skip",
+            line={"color": color, "dash": "dot", "width": 1},
+        )  # fmt: skip
+    axis = {"gridcolor": plots.GRID_COLOR, "zeroline": False}
     figure.update_layout(
-        scene=axes | {"camera": {"eye": {"x": 1.4, "y": -1.4, "z": 0.9}}}, showlegend=False, height=440,
-        margin={"l": 0, "r": 0, "t": 0, "b": 0}, paper_bgcolor="white", font={"color": plots.INK},
+        xaxis=axis | {"title": {"text": "t"}}, yaxis=axis | {"title": {"text": "loss"}}, plot_bgcolor="white",
+        legend={"orientation": "h", "y": 1.12}, margin={"l": 60, "r": 10, "t": 10, "b": 45},
     )  # fmt: skip
+    return _page(figure, description, height=360)
+
+
+def _surface(grid, path, best: int | None, labels: tuple[str, str], description: str) -> str:
+    """A grid ``(x, y, loss)`` and a path ``(points, 3)`` on it."""
+    x, y, loss = grid
+    levels = plots.contour_levels(loss)
+    lines = {"show": True, "start": levels[0], "end": levels[-1], "size": levels[1] - levels[0], "color": "#777777"}
+    hover = f"{labels[0]} %{{x:.3f}}<br>{labels[1]} %{{y:.3f}}<br>loss %{{z:.4f}}<extra></extra>"
+    surface = go.Surface(
+        x=x, y=y, z=loss, colorscale=[[0, LOW_COLOR], [1, HIGH_COLOR]], showscale=False, hovertemplate=hover,
+        contours={"z": lines | {"width": 1, "highlightcolor": plots.BEST_COLOR}},
+    )  # fmt: skip
+    figure = go.Figure([surface] if path is None else [surface, _path(path, best, labels)])
+    names = dict(zip(("xaxis", "yaxis", "zaxis"), (*labels, "loss"), strict=True))
+    axis = {"gridcolor": plots.GRID_COLOR, "showbackground": False, "zeroline": False}
+    axes = {key: axis | {"title": {"text": name}} for key, name in names.items()}
+    camera = {"eye": {"x": 1.5, "y": -1.5, "z": 1.1}, "center": {"x": 0, "y": 0, "z": -0.15}}
+    figure.update_layout(
+        scene=axes | {"camera": camera, "aspectmode": "cube"}, showlegend=False, margin={"l": 0, "r": 0, "t": 0, "b": 0}
+    )
+    return _page(figure, description, height=440)
+
+
+def _path(path: np.ndarray, best: int | None, labels: tuple[str, str]) -> go.Scatter3d:
+    rows = np.arange(len(path))
+    colors = [
+        plots.BEST_COLOR if row == best else to_hex(c) for row, c in enumerate(plots.trajectory_colors(len(path)))
+    ]
+    hover = f"epoch %{{customdata}}<br>{labels[0]} %{{x:.3f}}<br>{labels[1]} %{{y:.3f}}<extra></extra>"
+    return go.Scatter3d(
+        x=path[:, 0], y=path[:, 1], z=path[:, 2], mode="lines+markers", customdata=rows - 1, hovertemplate=hover,
+        marker={"size": np.where(rows == best, 9, 5), "color": colors, "line": {"width": 0}},
+        line={"color": plots.PATH_COLOR, "width": 4},
+    )  # fmt: skip
+
+
+def _page(figure: go.Figure, description: str, height: int) -> str:
+    figure.update_layout(height=height, paper_bgcolor="white", font={"color": plots.INK})
     body = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False, "responsive": True})
-    return f'<div class="qpatch-interactive" role="img" aria-label="{description}">{body}</div>'
+    return f'<div class="qpatch-interactive" role="img" aria-label="{html.escape(description)}">{body}</div>'

@@ -20,6 +20,7 @@ OTHER_COLOR, OTHER_MARKER = "#555555", "X"  # a number of patches without a colo
 GRID_COLOR, INK = "#DDDDDD", "#222222"
 CONTOUR_STEP = 0.5  # of the loss, as in the paper's figure 3
 START_COLOR, BEST_COLOR, END_COLOR = "#D62728", "#FF9900", "#00246B"  # red, orange, dark blue, as in the paper
+PATH_COLOR = "#9467BD"  # between the two
 
 STYLE = {
     "figure.facecolor": "white",
@@ -195,23 +196,34 @@ def contour_levels(loss) -> np.ndarray:
 
 def trajectory_colors(n_points: int) -> np.ndarray:
     """Colours from the start, red, to the end, dark blue: ``(n_points, 4)``."""
-    scale = LinearSegmentedColormap.from_list("trajectory", [START_COLOR, "#9467BD", END_COLOR])
+    scale = LinearSegmentedColormap.from_list("trajectory", [START_COLOR, PATH_COLOR, END_COLOR])
     return scale(np.linspace(0, 1, n_points))
 
 
 def draw_landscape(ax: Axes, landscape, title: str = "") -> Axes:
     """Contours of the loss on the plane and the trajectory on it, in the units of the paper's figure 3."""
     unit_x, unit_y = trajectory_norms(landscape)
-    x, y = landscape.x / unit_x, landscape.y / unit_y
-    levels = contour_levels(landscape.loss)
-    ax.contourf(x, y, landscape.loss, levels, cmap="Greys", alpha=0.35)
-    lines = ax.contour(x, y, landscape.loss, levels, colors="#777777", linewidths=0.6)
-    ax.clabel(lines, levels[::2], fontsize=7, fmt="%g")
-    path = landscape.trajectory / (unit_x, unit_y)  # (epochs + 1, 2)
-    ax.plot(*path.T, color="#9467BD", lw=0.8, alpha=0.7)
-    ax.scatter(*path.T, c=trajectory_colors(len(path)), s=12, zorder=3)
-    ax.scatter(*path[landscape.best], color=BEST_COLOR, edgecolor=INK, s=60, marker="*", zorder=4)
+    draw_contours(ax, landscape.x / unit_x, landscape.y / unit_y, landscape.loss)
+    draw_path(ax, landscape.trajectory / (unit_x, unit_y), landscape.best)
     ratios = [f"{100 * ratio:.1f}" for ratio in landscape.ratios]
     ax.set(xlabel=f"PC 1 ({ratios[0]} %)", ylabel=f"PC 2 ({ratios[1]} %)", title=title)
+    return ax
+
+
+def draw_contours(ax: Axes, x, y, loss, levels=None) -> Axes:
+    """Contours of a grid ``(len(y), len(x))``, grey and labelled, at `contour_levels` or at given ones."""
+    levels = contour_levels(loss) if levels is None else levels
+    ax.contourf(x, y, loss, levels, cmap="Greys", alpha=0.35)
+    lines = ax.contour(x, y, loss, levels, colors="#777777", linewidths=0.6)
+    ax.clabel(lines, levels[::2], fontsize=7, fmt="%g")
     ax.grid(False)
+    return ax
+
+
+def draw_path(ax: Axes, path, best: int | None = None) -> Axes:
+    """A projected trajectory ``(points, 2)`` from red to dark blue, with a star at its best row."""
+    ax.plot(*path.T, color=PATH_COLOR, lw=0.8, alpha=0.7)
+    ax.scatter(*path.T, c=trajectory_colors(len(path)), s=12, zorder=3)
+    if best is not None:
+        ax.scatter(*path[best], color=BEST_COLOR, edgecolor=INK, s=60, marker="*", zorder=4)
     return ax

@@ -1,6 +1,7 @@
-"""The three stages of a run, each from its inputs in a `RunFolder` to its record: train, hessian, landscape.
+"""Stages of a run, each from its inputs in a `RunFolder` to its record: train, hessian, landscape.
 
-The parameterised notebooks call these. Each stage keeps its progress, so that a killed one goes on where it was.
+The fourth, spectrum, is in `spectra`. The parameterised notebooks call them. Each stage keeps its progress, so that a
+killed one goes on where it was.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from qpatch import storage
 from qpatch.config import RunConfig
 from qpatch.curvature import LossCurvature
 from qpatch.data import Dataset, load_dataset
+from qpatch.flat import loss_at
 from qpatch.hessian import power_iteration
-from qpatch.landscape import evaluate_grid, grid_axes, pca_plane
+from qpatch.landscape import evaluate_grid, grid_axes
 from qpatch.model import PatchQNN
+from qpatch.planes import pca_plane
 from qpatch.results import RunFolder
-from qpatch.training import Epoch, Iteration, Trainer, best_epoch, evaluate
+from qpatch.training import Epoch, Iteration, Trainer, best_epoch
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -178,25 +181,20 @@ def landscape(
     """The loss over all training images on the trajectory's principal plane (Fig. 3, Table 4)."""
     run, target, began = RunFolder(config), choose_device(device), time.perf_counter()
     with run.locked():
-        model = load_best(run, target)
-        split = (data or load_dataset(config)).train.to(model.bias)
+        loss = loss_at(load_best(run, target), (data or load_dataset(config)).train)
         best = run.record("train")["best_epoch"]
-        plane = pca_plane(run.trajectory(), origin=best + 1)
+        trajectory = run.trajectory().astype(np.float64)
+        plane = pca_plane(trajectory, origin=best + 1)
         x, y = grid_axes(plane, n_points, margin)
         rows = _GridRows(run.file("rows.safetensors"), run, {"x": x, "y": y})
-
-        def loss(point: np.ndarray) -> float:
-            with torch.no_grad():
-                model.angles.copy_(torch.from_numpy(point).to(model.angles).reshape(model.angles.shape))
-            return evaluate(model, split)[0]
-
         grid = evaluate_grid(loss, plane, x, y, done=rows.load(), on_row=rows.save, progress=True)
         columns, lines = np.meshgrid(x, y)
         frame = pd.DataFrame({"x": columns.ravel(), "y": lines.ravel(), "loss": grid.ravel()})
         run.write_csv("landscape.csv", frame)
         points = pd.DataFrame({"epoch": np.arange(-1, config.epochs), "x": plane.trajectory[:, 0]})
         run.write_csv("trajectory.csv", points.assign(y=plane.trajectory[:, 1]))
-        axes = {"mean": torch.from_numpy(plane.mean).float(), "components": torch.from_numpy(plane.axes).float()}
+        axes = {"mean": trajectory.mean(axis=0), "components": plane.axes}
+        axes = {name: torch.from_numpy(values).float() for name, values in axes.items()}
         run.write_tensors("plane.safetensors", axes)
         parameters = {"n_points": n_points, "margin": margin}
         seconds = time.perf_counter() - began

@@ -1,86 +1,22 @@
-"""The principal plane of trajectories that were laid out by hand, and grids of functions that are known."""
+"""Grids of functions that are known, on a plane that was laid out by hand."""
+
+import itertools
+import time
 
 import numpy as np
 import pytest
 
-from qpatch.landscape import evaluate_grid, grid_axes, pca_plane
+from qpatch import landscape
+from qpatch.landscape import Forecast, evaluate_grid, forecast, grid_axes
+from qpatch.planes import random_plane
 
-# Orthogonal, of mean zero: the coordinates of five points along two directions, with squares 10 k^2 and 14.
-FIRST, SECOND = np.array([-2, -1, 0, 1, 2.0]), np.array([2, -1, -2, -1, 2.0])
-
-
-def planted(n: int = 12, lift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """A trajectory of five points in n parameters around a mean far from zero, and its orthonormal directions.
-
-    ``lift`` raises the points off the plane in turn, along a third direction.
-    """
-    basis, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(n, 3)))
-    third = np.array([-1, 2, 0, -2, 1.0])  # orthogonal to FIRST, SECOND and to a constant
-    trajectory = 3.0 + np.outer(3 * FIRST, basis[:, 0]) + np.outer(SECOND, basis[:, 1])
-    return trajectory + lift * np.outer(third, basis[:, 2]), basis.T
-
-
-def test_planted_plane_is_found():
-    trajectory, directions = planted()
-    plane = pca_plane(trajectory, origin=4)
-    assert np.allclose(np.abs(plane.axes @ directions[:2].T), np.eye(2), atol=1e-12)
-    assert np.allclose(plane.axes @ plane.axes.T, np.eye(2), atol=1e-12)
-    assert np.allclose(plane.ratios, [90 / 104, 14 / 104], atol=1e-12)  # 9 * 10 and 14
-
-
-def test_ratios_are_of_the_whole_variance():
-    trajectory, _ = planted(lift=0.5)  # 0.25 * 10 along the third direction
-    assert np.allclose(pca_plane(trajectory, origin=0).ratios, [90 / 106.5, 14 / 106.5], atol=1e-12)
-
-
-@pytest.mark.parametrize("origin", [0, 2, 4])
-def test_coordinates_are_relative_to_the_chosen_point(origin):
-    trajectory, directions = planted()
-    plane = pca_plane(trajectory, origin)
-    assert np.allclose(plane.trajectory[origin], 0, atol=1e-12)
-    for axis, expected in enumerate((3 * FIRST, SECOND)):
-        sign = np.sign(plane.axes[axis] @ directions[axis])
-        assert np.allclose(sign * plane.trajectory[:, axis], expected - expected[origin], atol=1e-12)
-    for point, (x, y) in zip(trajectory, plane.trajectory, strict=True):
-        assert np.allclose(plane.point(x, y), point, atol=1e-12)
-
-
-def test_the_plane_goes_through_the_mean_and_misses_a_lifted_point():
-    trajectory, directions = planted(lift=0.5)
-    plane = pca_plane(trajectory, origin=1)
-    missing = trajectory[1] - plane.origin
-    assert np.allclose(missing, 0.5 * 2 * directions[2], atol=1e-12)  # 2 is the point's place along the third direction
-    mean = trajectory.mean(axis=0) - plane.origin
-    assert np.allclose(plane.point(*(plane.axes @ mean)), trajectory.mean(axis=0), atol=1e-12)
-
-
-def test_single_precision_trajectories_are_analysed_in_double():
-    """Where the spread is 1e-3 of the mean, float32 moments would lose the second component."""
-    trajectory, _ = planted()
-    small = (1e3 + trajectory / 10).astype(np.float32)
-    # rounding of 1e3 to float32 is 3e-5 against a spread of 0.4 and more: 1e-3 in the variance at most
-    assert np.allclose(pca_plane(small, origin=0).ratios, [90 / 104, 14 / 104], atol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("trajectory", "message"),
-    [
-        (np.ones((2, 5)), r"a plane needs three or more points of two or more parameters, not shape \(2, 5\)"),
-        (np.ones((5, 1)), r"not shape \(5, 1\)"),
-        (np.ones(5), r"not shape \(5,\)"),
-        (np.ones((4, 3)), r"lie on one line or point; it spans no plane"),
-        (1.0 + np.outer(FIRST, np.arange(6.0)), r"lie on one line or point"),
-        (np.where(np.eye(4) == 1, np.nan, 0.0), r"holds values that are not finite"),
-        (np.where(np.eye(4) == 1, np.inf, 0.0), r"holds values that are not finite"),
-    ],
-)
-def test_a_trajectory_without_a_plane_is_refused(trajectory, message):
-    with pytest.raises(ValueError, match=message):
-        pca_plane(trajectory, origin=0)
+ORIGIN = np.arange(12.0)
+PATH = ORIGIN + np.random.default_rng(1).normal(size=(5, 12))
+PLANE = random_plane(ORIGIN).with_trajectory(PATH)
 
 
 def test_grid_spans_the_trajectory_with_the_papers_margin():
-    plane = pca_plane(planted()[0], origin=4)
+    plane = PLANE
     for axis, coordinates in enumerate(grid_axes(plane)):
         path = plane.trajectory[:, axis]
         assert len(coordinates) == 20
@@ -95,7 +31,7 @@ def quadratic(origin: np.ndarray):
 
 
 def test_grid_values_of_a_quadratic_are_exact():
-    plane = pca_plane(planted()[0], origin=2)
+    plane = PLANE
     x, y = np.linspace(-2, 3, 4), np.linspace(1, 5, 3)
     grid = evaluate_grid(quadratic(plane.origin), plane, x, y)
     assert grid.shape == (3, 4)
@@ -103,7 +39,7 @@ def test_grid_values_of_a_quadratic_are_exact():
 
 
 def test_an_interrupted_grid_goes_on_after_its_finished_rows():
-    plane = pca_plane(planted()[0], origin=2)
+    plane = PLANE
     x, y = np.linspace(-2, 3, 4), np.linspace(1, 5, 5)
     whole = evaluate_grid(quadratic(plane.origin), plane, x, y)
     kept, calls = [], []
@@ -128,6 +64,77 @@ def test_an_interrupted_grid_goes_on_after_its_finished_rows():
 
 @pytest.mark.parametrize(("n_points", "margin"), [(0, 5.0), (1, 5.0), (20, -1.0), (20, float("nan"))])
 def test_a_grid_that_spans_nothing_is_refused(n_points, margin):
-    plane = pca_plane(np.random.default_rng(0).normal(size=(5, 3)), origin=0)
     with pytest.raises(ValueError, match=f"a grid of {n_points} points an axis with margin {margin}"):
-        grid_axes(plane, n_points, margin)
+        grid_axes(PLANE, n_points, margin)
+
+
+def test_a_plane_without_a_trajectory_has_its_origin_in_the_middle():
+    x, y = grid_axes(random_plane(ORIGIN), n_points=5, margin=2.0)
+    assert np.array_equal(x, [-2, -1, 0, 1, 2])
+    assert np.array_equal(x, y)
+    with pytest.raises(ValueError, match="with margin 0 spans nothing"):
+        grid_axes(random_plane(ORIGIN), n_points=5, margin=0)
+
+
+def test_a_loss_that_is_not_finite_stops_the_grid_and_keeps_the_rows_before():
+    kept = []
+
+    def loss(point):
+        return np.nan if point @ PLANE.axes[1] - ORIGIN @ PLANE.axes[1] > 1.5 else 1.0
+
+    with pytest.raises(FloatingPointError, match=r"the loss is nan at \(-1, 2\) of the grid; check the model there"):
+        evaluate_grid(loss, PLANE, np.array([-1.0, 0.0]), np.array([0.0, 1.0, 2.0]), on_row=kept.append)
+    assert [len(rows) for rows in kept] == [1, 2]
+
+
+# -- the time it takes --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "each", "text"),
+    [
+        (400, 0.3, "400 losses of 0.3 s: about 2 min"),
+        (1000, 12.5, "1,000 losses of 12 s: about 3.5 h"),
+        (50, 0.004, "50 losses of 0.004 s: about 0.2 s"),
+    ],
+)
+def test_a_forecast_reads_as_a_sentence(evaluations, each, text):
+    assert str(Forecast(evaluations, each)) == text
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still but for what `slow` adds to it."""
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    return now
+
+
+def slow(clock: list[float]):
+    """A loss whose first evaluation takes 10 seconds and whose others take 2."""
+    times = itertools.chain([10.0], itertools.repeat(2.0))
+
+    def loss(point):
+        clock[0] += next(times)
+        return 1.0
+
+    return loss
+
+
+def test_a_forecast_leaves_out_the_first_evaluation(clock):
+    assert forecast(slow(clock), ORIGIN, 30) == Forecast(30, 2.0)
+
+
+def test_a_grid_says_after_its_second_point_what_the_rest_takes(clock, monkeypatch):
+    told = []
+    monkeypatch.setattr(landscape.tqdm, "write", told.append)
+    axis = np.arange(3.0)
+    evaluate_grid(slow(clock), PLANE, axis, np.arange(4.0), done=np.ones((1, 3)), progress=True)
+    assert told == [str(Forecast(9 - 2, 2.0))]  # three of four rows were left
+    evaluate_grid(slow(clock), PLANE, axis, np.arange(4.0))
+    assert len(told) == 1
+
+
+def test_a_forecast_of_a_loss_that_is_not_finite_is_refused():
+    with pytest.raises(FloatingPointError, match="the loss is inf at the point that is timed"):
+        forecast(lambda point: np.inf, ORIGIN, 10)

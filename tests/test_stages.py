@@ -12,7 +12,7 @@ from helpers import TINY, start_python
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
-from qpatch import stages
+from qpatch import flat, stages
 from qpatch.check import run_problems
 from qpatch.curvature import LossCurvature
 from qpatch.hessian import power_iteration
@@ -180,7 +180,7 @@ def test_landscape_is_the_loss_on_the_trajectorys_plane(trained, shapes):
 def test_an_interrupted_landscape_goes_on_after_its_finished_rows(trained, shapes, monkeypatch):
     whole = stages.landscape(WILD, "cpu", n_points=4, data=shapes).landscape().loss
     (trained.path / "landscape.json").unlink()
-    calls, evaluate = [], stages.evaluate
+    calls, evaluate = [], flat.evaluate
 
     def failing(model, split):
         calls.append(1)
@@ -188,7 +188,7 @@ def test_an_interrupted_landscape_goes_on_after_its_finished_rows(trained, shape
             raise KeyboardInterrupt
         return evaluate(model, split)
 
-    monkeypatch.setattr(stages, "evaluate", failing)
+    monkeypatch.setattr(flat, "evaluate", failing)
     with pytest.raises(KeyboardInterrupt):
         stages.landscape(WILD, "cpu", n_points=4, data=shapes)
     assert trained.state("landscape") == "missing"
