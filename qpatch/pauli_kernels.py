@@ -8,6 +8,8 @@ the swap would take three times as long.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 
@@ -28,7 +30,8 @@ def sweep_down(angles: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor
         ``(batch, depth, 2, n)``.
     """
     gradient = torch.empty_like(angles, memory_format=torch.contiguous_format)
-    circle, rings, start, out = _circle(angles), _rings(angles), _plain(coefficients), gradient.numpy()
+    circle, rings = _circle(angles), _rings(angles.shape[-1], angles.dtype)
+    start, out = _plain(coefficients), gradient.numpy()
     for_each(len(out), lambda i: _sweep_down(circle[i], start[i], *rings, out[i]))
     return gradient
 
@@ -41,7 +44,8 @@ def sweep_down_tangent(
 ) -> torch.Tensor:
     """Derivative of `sweep_down` along a direction of the angles and of the coefficients: ``(batch, depth, 2, n)``."""
     gradient = torch.empty_like(angles, memory_format=torch.contiguous_format)
-    circle, rings, along, out = _circle(angles), _rings(angles), _plain(direction), gradient.numpy()
+    circle, rings = _circle(angles), _rings(angles.shape[-1], angles.dtype)
+    along, out = _plain(direction), gradient.numpy()
     duals = _plain(torch.stack([coefficients, coefficients_dot], dim=1))
     for_each(len(out), lambda i: _sweep_down_tangent(circle[i], along[i], duals[i], *rings, out[i]))
     return gradient
@@ -51,7 +55,8 @@ def sweep_up(angles: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
     """Transpose of `sweep_down`: coefficients ``(batch, 4^n)`` of the Hermitian A with tangent(W) = -i/2 A W."""
     batch, n_qubits = len(angles), angles.shape[-1]
     coefficients = torch.zeros(batch, 4**n_qubits, dtype=angles.dtype)
-    circle, rings, along, out = _circle(angles), _rings(angles), _plain(direction), coefficients.numpy()
+    circle, rings = _circle(angles), _rings(angles.shape[-1], angles.dtype)
+    along, out = _plain(direction), coefficients.numpy()
     for_each(batch, lambda i: _sweep_up(circle[i], along[i], *rings, out[i]))
     return coefficients
 
@@ -64,17 +69,17 @@ def _circle(angles: torch.Tensor) -> np.ndarray:
     return _plain(torch.stack([torch.cos(angles), torch.sin(angles)], dim=-1))
 
 
-def _rings(angles: torch.Tensor) -> tuple[np.ndarray, ...]:
+@functools.cache
+def _rings(n_qubits: int, dtype: torch.dtype) -> tuple[np.ndarray, ...]:
     """Gathers: of the swap from plain rows; from padded ones of the swap, the swap then the ring, the ring then the
     swap; and the signs of the last two."""
-    n_qubits = angles.shape[-1]
-    permutation, signs = pauli.ring_permutation(n_qubits, angles.device)
+    permutation, signs = pauli.ring_permutation(n_qubits, torch.device("cpu"))
     dim = 2**n_qubits
     swap = torch.arange(dim**2).reshape(dim, dim).T.flatten()  # its own inverse, as the ring is
     padded = [index // dim * (dim + PADDING) + index % dim for index in (swap, swap[permutation], permutation[swap])]
     # Unsigned, so that Numba need not look for negative indices.
     gathers = [index.numpy().astype(np.uint32).reshape(dim, dim) for index in (swap, *padded)]
-    return *gathers, *(_plain(each.to(angles.dtype).reshape(dim, dim)) for each in (signs, signs[swap]))
+    return *gathers, *(_plain(each.to(dtype).reshape(dim, dim)) for each in (signs, signs[swap]))
 
 
 @compiled

@@ -18,6 +18,8 @@ def draw_spectrum(ax: Axes, run: RunFolder) -> Axes:
     smallest = run.eigenvalues().query("end == 'smallest'")["eigenvalue"].to_numpy()
     count = run.record("spectrum")["outliers"]
     for values, filled in ((largest[:count], True), (np.r_[largest[count:], smallest], False)):
+        if not len(values):
+            continue
         style = {"c": BEST_COLOR} if filled else {"facecolors": "none"}
         label = "outliers" if filled else "other extreme eigenvalues"
         ax.scatter(
