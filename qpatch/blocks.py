@@ -15,6 +15,7 @@ import functools
 import torch
 
 from qpatch import ansatz, compiled, kernels, pauli, pauli_kernels
+from qpatch.kept import kept
 from qpatch.pauli import kron
 
 
@@ -60,7 +61,7 @@ class _Stretch(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, angles, start):
-        product = _sweep_states(angles, start).to(angles.dtype.to_complex())
+        product = kept(_sweep_states, angles, start).to(angles.dtype.to_complex())
         ctx.save_for_backward(angles, product)
         ctx.save_for_forward(angles, product)
         return product
@@ -82,14 +83,12 @@ class _StretchGradient(torch.autograd.Function):
     def forward(ctx, angles, product, cotangent):
         ctx.save_for_backward(angles, product, cotangent)
         ctx.save_for_forward(angles, product, cotangent)
-        if compiled.takes(angles) and product.shape[-1] == 1:
-            return _state_gradient(angles, product, cotangent)
-        return _sweep_down(angles, _generator(product, cotangent, angles.shape[-1]))
+        return kept(_gradient, angles, product, cotangent)
 
     @staticmethod
     def jvp(ctx, direction, product_dot, cotangent_dot):
         angles, product, cotangent = ctx.saved_tensors
-        hermitian = _generator(product, cotangent, angles.shape[-1])
+        hermitian = kept(_generator, product, cotangent, angles.shape[-1])
         pairs = torch.cat([product_dot, product], dim=-1), torch.cat([cotangent, cotangent_dot], dim=-1)
         hermitian_dot = _generator(*pairs, angles.shape[-1])
         return _sweep_down_tangent(angles, direction, hermitian, hermitian_dot)
@@ -131,6 +130,12 @@ def _tangent(angles, product, direction):
 def _generator(product: torch.Tensor, cotangent: torch.Tensor, n_qubits: int) -> torch.Tensor:
     """Pauli coefficients of H = (W G^dagger - G W^dagger) / 2i: the imaginary part of those of W G^dagger."""
     return pauli.to_strings(product @ cotangent.mH, n_qubits).imag.contiguous()
+
+
+def _gradient(angles, product, cotangent):
+    if compiled.takes(angles) and product.shape[-1] == 1:
+        return _state_gradient(angles, product, cotangent)
+    return _sweep_down(angles, _generator(product, cotangent, angles.shape[-1]))
 
 
 def _state_gradient(angles, state, cotangent):

@@ -16,10 +16,12 @@ from tqdm import tqdm
 
 from qpatch.data import Split
 from qpatch.engine import Prepared
+from qpatch.kept import Kept
 from qpatch.model import PatchQNN
 from qpatch.training import image_chunk
 
 PRODUCT_STATES = 16  # what a product keeps of an image and its derivatives, in statevectors (measured: 16.1)
+KEPT_BYTES = 2**30  # memory for what all products at the same parameters share
 
 
 class LossCurvature:
@@ -39,6 +41,7 @@ class LossCurvature:
         self.split = split.to(model.bias)
         self.chunk = chunk or image_chunk(model, PRODUCT_STATES)
         self.progress = progress
+        self._kept, self._kept_at = Kept(KEPT_BYTES), None
 
     @property
     def like(self) -> torch.Tensor:
@@ -47,14 +50,16 @@ class LossCurvature:
 
     def gradient(self) -> torch.Tensor:
         """Gradient of the mean loss, flat."""
-        return self._gradient(self.model.angles, along_bias=None)
+        return self._gradient(self.model.angles, along_bias=None, kept=Kept(0))
 
     def product(self, vector: torch.Tensor) -> torch.Tensor:
         """Hessian of the mean loss times a flat vector, exactly."""
         along_angles, along_bias = self._split(vector)
+        if self._kept_at is None or not torch.equal(self._kept_at, self.like):
+            self._kept, self._kept_at = Kept(KEPT_BYTES), self.like
         with forward_ad.dual_level():
             angles = forward_ad.make_dual(self.model.angles, along_angles)
-            return _tangent(self._gradient(angles, along_bias))
+            return _tangent(self._gradient(angles, along_bias, self._kept))
 
     def gauss_newton_product(self, vector: torch.Tensor) -> torch.Tensor:
         """Gauss-Newton part of the Hessian times a flat vector: the mean of ``J^T (diag(p) - p p^T) J v``.
@@ -74,7 +79,7 @@ class LossCurvature:
             return torch.autograd.grad(logits, leaves, weights * centred / len(self.split))
 
         prepared = self.model.prepare()
-        return self._pull(self.model.angles, prepared, self._sum(prepared, pulled))
+        return self._pull(self.model.angles, prepared, self._sum(prepared, pulled, Kept(0)))
 
     def label_gradients(self) -> torch.Tensor:
         """Gradient of each class's mean logit over the images of that class, ``(n_classes, n)`` (Gur-Ari et al., 2018).
@@ -95,10 +100,10 @@ class LossCurvature:
             return torch.autograd.grad(logits[:, label].sum() / len(same), leaves)
 
         prepared = self.model.prepare()
-        total = LossCurvature(self.model, same, self.chunk)._sum(prepared, of_chunk)
+        total = LossCurvature(self.model, same, self.chunk)._sum(prepared, of_chunk, Kept(0))
         return self._pull(self.model.angles, prepared, total)
 
-    def _gradient(self, angles, along_bias):
+    def _gradient(self, angles, along_bias, kept: Kept):
         """Gradient of the mean loss; where angles are dual numbers, along their tangent and that of the bias."""
 
         def of_chunk(leaves, images, labels):
@@ -106,17 +111,21 @@ class LossCurvature:
             logits = self.model.logits(Prepared(*leaves[:-1]), images)
             return torch.autograd.grad(cross_entropy(logits, labels, reduction="sum") / len(self.split), leaves)
 
-        prepared = self.model.prepare(angles)
-        return self._pull(angles, prepared, self._sum(prepared, of_chunk))
+        with kept.section("prepare"):
+            prepared = self.model.prepare(angles)
+        total = self._sum(prepared, of_chunk, kept)
+        with kept.section("pull"):
+            return self._pull(angles, prepared, total)
 
-    def _sum(self, prepared, of_chunk: Callable[..., Sequence[torch.Tensor]]) -> list[torch.Tensor]:
+    def _sum(self, prepared, of_chunk: Callable[..., Sequence[torch.Tensor]], kept: Kept) -> list[torch.Tensor]:
         """Sum over the chunks of ``of_chunk(leaves, images, labels)``, one tensor a leaf: the parts of C, the bias."""
         leaves = (*map(_leaf, prepared), self.model.bias)
         total = [torch.zeros_like(leaf) for leaf in leaves]
         starts = range(0, len(self.split), self.chunk)
         for start in tqdm(starts, disable=not self.progress, leave=False, unit="chunk"):
             chunk = slice(start, start + self.chunk)
-            parts = of_chunk(leaves, self.split.images[chunk], self.split.labels[chunk])
+            with kept.section(start):
+                parts = of_chunk(leaves, self.split.images[chunk], self.split.labels[chunk])
             total = [accumulated + part for accumulated, part in zip(total, parts, strict=True)]
         return total
 

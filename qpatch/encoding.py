@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from qpatch import gate_kernels
 from qpatch.compiled import as_real, over_images, takes
+from qpatch.kept import kept
 from qpatch.pauli import kron
 
 
@@ -48,9 +49,7 @@ class _Apply(torch.autograd.Function):
     def forward(ctx, gates, states):
         ctx.save_for_backward(gates, states)
         ctx.save_for_forward(gates, states)
-        out = _like_images(states, gates)
-        over_images(gate_kernels.forward, out, _as_rows(gates), as_real(states), as_real(out))
-        return out
+        return kept(_applied, gates, states)
 
     @staticmethod
     def jvp(ctx, gates_dot, states_dot):
@@ -66,10 +65,7 @@ class _ApplyGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, gates, states, cotangent):
-        by_gates = torch.empty_like(gates, memory_format=torch.contiguous_format)
-        by_states = _like_images(states, gates)
-        arrays = _as_rows(gates), as_real(states), as_real(cotangent)
-        over_images(gate_kernels.backward, by_states, *arrays, _as_rows(by_gates), as_real(by_states))
+        by_gates, by_states = kept(_gradient, gates, states, cotangent)
         ctx.save_for_backward(gates, states, by_gates, by_states)
         ctx.save_for_forward(gates, states, by_gates, by_states)
         return by_gates, _summed(by_states, states)
@@ -85,6 +81,20 @@ class _ApplyGradient(torch.autograd.Function):
         fixed = torch.zeros_like(by_states)
         along = along_gates, along_states
         return *_gradient_tangent(*ctx.saved_tensors, *along, fixed), _tangent(gates, states, *along)
+
+
+def _applied(gates, states):
+    out = _like_images(states, gates)
+    over_images(gate_kernels.forward, out, _as_rows(gates), as_real(states), as_real(out))
+    return out
+
+
+def _gradient(gates, states, cotangent):
+    by_gates = torch.empty_like(gates, memory_format=torch.contiguous_format)
+    by_states = _like_images(states, gates)
+    arrays = _as_rows(gates), as_real(states), as_real(cotangent)
+    over_images(gate_kernels.backward, by_states, *arrays, _as_rows(by_gates), as_real(by_states))
+    return by_gates, by_states
 
 
 def _tangent(gates, states, gates_dot, states_dot):

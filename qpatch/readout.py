@@ -8,6 +8,7 @@ from torch.autograd.function import once_differentiable
 
 from qpatch import ansatz
 from qpatch.compiled import as_real, compiled, over_images, takes
+from qpatch.kept import kept
 
 
 def expectation_values(states: torch.Tensor, n_classes: int) -> torch.Tensor:
@@ -49,7 +50,7 @@ class _Readout(torch.autograd.Function):
         ctx.save_for_backward(states)
         ctx.save_for_forward(states)
         ctx.n_classes = n_classes
-        return _bilinear(states, states, n_classes)
+        return kept(_bilinear, states, states, n_classes)
 
     @staticmethod
     def jvp(ctx, states_dot, _):
@@ -68,7 +69,7 @@ class _ReadoutGradient(torch.autograd.Function):
     def forward(ctx, states, cotangent):
         ctx.save_for_backward(states, cotangent)
         ctx.save_for_forward(states, cotangent)
-        return _weighted(states, cotangent)
+        return kept(_weighted, states, cotangent)
 
     @staticmethod
     def jvp(ctx, states_dot, cotangent_dot):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch.autograd.function import once_differentiable
 
+from qpatch.kept import kept
+
 
 def apply_unitaries(unitaries: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
     """``(P, N, N)`` on ``(P, B, N)`` complex: ``(P, B, N)``. Any matrices, in fact."""
@@ -19,7 +21,7 @@ class _Product(torch.autograd.Function):
     def forward(ctx, unitaries, states):
         ctx.save_for_backward(unitaries, states)
         ctx.save_for_forward(unitaries, states)
-        return states @ unitaries.mT
+        return kept(torch.matmul, states, unitaries.mT)
 
     @staticmethod
     def jvp(ctx, unitaries_dot, states_dot):
@@ -37,7 +39,7 @@ class _Gradient(torch.autograd.Function):
     def forward(ctx, unitaries, states, cotangent):
         ctx.save_for_backward(unitaries, states, cotangent)
         ctx.save_for_forward(unitaries, states, cotangent)
-        return _gradient(unitaries, states, cotangent)
+        return kept(_gradient, unitaries, states, cotangent)
 
     @staticmethod
     def jvp(ctx, unitaries_dot, states_dot, cotangent_dot):

@@ -5,6 +5,7 @@ import torch
 from helpers import TINY
 from oracles import FlatLoss, gradient, hessian_products
 
+from qpatch import curvature as curvature_module
 from qpatch.config import RunConfig
 from qpatch.curvature import LossCurvature
 from qpatch.data import Split
@@ -99,6 +100,30 @@ def test_chunks_do_not_matter(chunk):
     vector = torch.randn(len(whole.like), dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     assert relative(chunked.gradient(), whole.gradient()) < 1e-12
     assert relative(chunked.product(vector), whole.product(vector)) < 1e-12
+
+
+def test_what_products_share_changes_no_bit(monkeypatch):
+    """Products that read what an earlier one computed, and products that compute all of it."""
+    model, split = model_of(FOUR), split_of(FOUR)
+    vectors = torch.randn(3, len(LossCurvature(model, split).like), generator=torch.Generator().manual_seed(5)).double()
+    sharing = LossCurvature(model, split, chunk=2)
+    shared = [sharing.product(vector) for vector in vectors]
+    monkeypatch.setattr(curvature_module, "KEPT_BYTES", 0)
+    assert all(
+        torch.equal(LossCurvature(model, split, chunk=2).product(vector), product)
+        for vector, product in zip(vectors, shared, strict=True)
+    )
+
+
+def test_a_model_that_has_moved_is_seen():
+    model, split = model_of(FOUR), split_of(FOUR)
+    curvature = LossCurvature(model, split)
+    vector = torch.ones_like(curvature.like)
+    before = curvature.product(vector)
+    model.angles.data += 0.1
+    after = curvature.product(vector)
+    assert not torch.equal(before, after)
+    assert torch.equal(after, LossCurvature(model, split).product(vector))
 
 
 def test_product_is_the_change_of_the_gradient():

@@ -1,0 +1,91 @@
+"""Results that repeat from one pass through a model to the next: computed once, then read in the same order.
+
+A Hessian-vector product is a pass on dual numbers (`curvature`). Its real parts, a third of the arithmetic, are the
+same for every vector. The engine's functions ask for them through `kept`; outside a section it only calls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Hashable, Iterator
+from contextvars import ContextVar
+
+import torch
+
+_section: ContextVar[Callable | None] = ContextVar("section", default=None)
+
+
+def kept(function: Callable, *arguments):
+    """``function(*arguments)``, a tensor or a tuple of them; in a section that was passed before, as it was then."""
+    section = _section.get()
+    return function(*arguments) if section is None else section(function, arguments)
+
+
+class Kept:
+    """What the sections of a repeated computation left; none is added once ``limit`` bytes are taken.
+
+    Every pass through a section must call `kept` with the same arguments in the same order.
+    """
+
+    def __init__(self, limit: int):
+        self.limit = limit
+        self.bytes = 0
+        self._sections: dict[Hashable, list] = {}
+
+    @contextlib.contextmanager
+    def section(self, name: Hashable) -> Iterator[None]:
+        """Within it, `kept` computes at the first pass and reads at all later ones.
+
+        Raises:
+            RuntimeError: a pass that asks for more or fewer results than the first.
+        """
+        results = self._sections.get(name)
+        if results is None and self.bytes >= self.limit:
+            yield
+        elif results is None:
+            new: list = []
+            with _within(lambda function, arguments: _record(function(*arguments), new)):
+                yield
+            self._sections[name] = new
+            self.bytes += sum(tensor.nbytes for result in new for tensor in _tensors(result))
+        else:
+            yield from _replay(name, results)
+
+
+def _replay(name, results):
+    left = iter(results)
+
+    def read(function, arguments):
+        result = next(left, None)
+        if result is None:
+            raise RuntimeError(f"section {name!r} asks for more than the {len(results)} results that it kept")
+        return _aliases(result)
+
+    with _within(read):
+        yield
+    if next(left, None) is not None:
+        raise RuntimeError(f"section {name!r} has not asked for all of the {len(results)} results that it kept")
+
+
+@contextlib.contextmanager
+def _within(section: Callable) -> Iterator[None]:
+    token = _section.set(section)
+    try:
+        yield
+    finally:
+        _section.reset(token)
+
+
+def _record(result, into: list):
+    into.append(_aliases(result))
+    return result
+
+
+def _tensors(result) -> tuple[torch.Tensor, ...]:
+    return (result,) if isinstance(result, torch.Tensor) else result
+
+
+def _aliases(result):
+    """The same memory under new names: autograd writes its node on what a function returns."""
+    aliases = tuple(tensor.detach() for tensor in _tensors(result))
+    return aliases[0] if isinstance(result, torch.Tensor) else aliases
