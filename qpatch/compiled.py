@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -15,10 +16,22 @@ TASK_IMAGES = 256  # images that one task takes
 # Numba keeps the compiled code on disk. Sums may be reordered, which vectors need; nothing is assumed of infinities.
 compiled = njit(nogil=True, fastmath={"contract", "reassoc", "nsz"}, cache=True)
 
+_off: list[bool] = []  # one entry for each `switched_off` at work
+
 
 def takes(tensor: torch.Tensor) -> bool:
     """Whether compiled code computes with this tensor: on a CPU. Elsewhere plain PyTorch does, on a CPU its oracle."""
-    return tensor.device.type == "cpu"
+    return tensor.device.type == "cpu" and not _off
+
+
+@contextlib.contextmanager
+def switched_off() -> Iterator[None]:
+    """Within the block plain PyTorch computes on a CPU too: the same numbers but for rounding, more slowly."""
+    _off.append(True)
+    try:
+        yield
+    finally:
+        _off.pop()
 
 
 def for_each(count: int, task: Callable[[int], None]) -> None:

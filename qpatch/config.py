@@ -236,11 +236,18 @@ class RunConfig:
             raise ConfigError(f"weight_decay is {self.weight_decay}; it must not be negative, the paper's is 5e-5")
 
 
-PROFILES = ("smoke", "class", "paper")
+PROFILES = ("smoke", "class", "seeds", "paper")
+# Of the profile `seeds`: further seeds, on a schedule shortened to the second minimum of the annealing.
+FURTHER_SEEDS = (1002, 1003, 1004, 1005)
+SEED_EPOCHS = 16
+SEED_SIZES = ((6, 50), (6, 100), (3, 50), (6, 200), (3, 100), (2, 50))  # stride and depth
+# Stages of a run that a profile wants.
+PROFILE_STAGES = {"seeds": ("train", "hessian")}
 # Parameters of the stage notebooks in which a profile departs from their defaults: coarser where minutes count.
 PROFILE_PARAMETERS = {
-    "smoke": {"n_points": 6, "n_images": 100, "steps": 20, "k": 3},
-    "class": {"n_points": 10, "tolerance": 1e-2, "n_images": 300, "k": 5, "steps": 20, "residual": 1e-3},
+    "smoke": {"n_points": 6, "n_images": 100, "steps": 20, "k": 3, "blocks": 1},
+    "class": {"n_points": 10, "tolerance": 1e-2, "n_images": 300, "k": 12, "steps": 20, "residual": 1e-3, "blocks": 1},
+    "seeds": {},
     "paper": {},
 }
 
@@ -248,14 +255,21 @@ PROFILE_PARAMETERS = {
 def profile_runs(name: str) -> tuple[RunConfig, ...]:
     """The runs of a profile, the costly ones first where their order matters for sharing out the processors.
 
-    ``paper``: the twelve configurations. ``class``: for laptops and courses, 4-qubit models over a grid of strides and
-    depths, and a row of 8-qubit models. ``smoke``: two runs of seconds, to see that everything works.
+    ``paper``: the twelve configurations. ``seeds``: four further seeds of six of them, on a short schedule.
+    ``class``: for laptops and courses, 4-qubit models over a grid of strides and depths, and a row of 8-qubit models.
+    ``smoke``: two runs of seconds, to see that everything works.
 
     Raises:
         ConfigError: an unknown name.
     """
     if name == "paper":
         return tuple(RunConfig(stride=stride, depth=depth) for stride in PAPER_STRIDES for depth in PAPER_DEPTHS)
+    if name == "seeds":
+        return tuple(
+            RunConfig(stride=stride, depth=depth, seed=seed, epochs=SEED_EPOCHS)
+            for seed in FURTHER_SEEDS
+            for stride, depth in SEED_SIZES
+        )
     if name == "class":
         common = {"n_train": 2000, "n_test": 1000, "batch_size": 100, "epochs": 15}
         small = common | {"n_qubits": 4, "n_classes": 8}

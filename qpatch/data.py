@@ -77,12 +77,14 @@ def load_dataset(config: RunConfig, folder: Path | str | None = None) -> Dataset
         DataError: a file is missing, damaged, or (for the data set ``mnist``) not the canonical one; images of a size
             other than twice ``image_size``; too few images.
     """
+    return Dataset(train=load_split(config, "train", folder), test=load_split(config, "test", folder))
+
+
+def load_split(config: RunConfig, name: str, folder: Path | str | None = None) -> Split:
+    """One of a run's splits alone, 'train' or 'test', as `load_dataset` reads it; the test images load much faster."""
     folder = Path(folder) if folder is not None else data_folder(config.dataset)
-    raw = {name: read_raw(folder, name, config.dataset) for name in FILES}
-    return Dataset(
-        train=_prepare_split(raw["train_images"], raw["train_labels"], config.n_train, config, folder),
-        test=_prepare_split(raw["test_images"], raw["test_labels"], config.n_test, config, folder),
-    )
+    images, labels = (read_raw(folder, f"{name}_{part}", config.dataset) for part in ("images", "labels"))
+    return _prepare_split(images, labels, {"train": config.n_train, "test": config.n_test}[name], config, folder)
 
 
 def read_raw(folder: Path, name: str, dataset: str = "mnist") -> np.ndarray:

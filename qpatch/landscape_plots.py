@@ -8,18 +8,23 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LightSource, LinearSegmentedColormap
+from matplotlib.figure import Figure
 from scipy.interpolate import RegularGridInterpolator
 
 from qpatch import plots
 from qpatch.lines import Profile
 from qpatch.planes import Plane
+from qpatch.results import RunFolder
+from qpatch.slices import Slice, stored_slices
 
 LOW_COLOR, HIGH_COLOR = "#FFFFFF", "#8C8C8C"  # of surfaces: as the contour maps are shaded
 VIEW = {"elev": 32, "azim": -60}
 
 
-def draw_plane(ax: Axes, plane: Plane, x, y, loss, levels=None, best: int | None = None, title: str = "") -> Axes:
-    """Contours of a loss ``(len(y), len(x))`` on a plane, its trajectory if it has one, and its origin (a cross).
+def draw_plane(
+    ax: Axes, plane: Plane | Slice, x, y, loss, levels=None, best: int | None = None, title: str = ""
+) -> Axes:
+    """Contours of a loss ``(len(y), len(x))`` on a plane, or on a stored one, its path if it has one, and its origin.
 
     Args:
         ax: to draw on.
@@ -37,6 +42,19 @@ def draw_plane(ax: Axes, plane: Plane, x, y, loss, levels=None, best: int | None
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), title=title or plane.name + held)
     ax.set(xlabel="along axis 1", ylabel="along axis 2")
     return ax
+
+
+def draw_slices(figure: Figure, run: RunFolder) -> Figure:
+    """The planes of a run's slices stage, at the same contours and in the same units, two a row."""
+    slices, best = stored_slices(run), run.record("train")["best_epoch"] + 1
+    levels = plots.contour_levels(np.stack([each.loss for each in slices]))
+    axes = figure.subplots(2, 2, sharex=True, sharey=True)
+    for ax, each in zip(axes.flat, slices, strict=True):
+        held = f"{100 * each.ratios.sum():.2g} % of the path, {100 * each.of_most:.2g} % of the curvature"
+        draw_plane(ax, each, each.x, each.y, each.loss, levels, best, title=f"{each.name}\n{held}")
+        ax.set_aspect("equal")
+        ax.label_outer()
+    return figure
 
 
 def draw_surface(ax: Axes, plane: Plane, x, y, loss, best: int | None = None, title: str = "") -> Axes:

@@ -18,9 +18,11 @@ from nbclient.exceptions import DeadKernelError
 from qpatch.config import ConfigError, RunConfig
 from qpatch.results import STAGES, ResultError, RunFolder
 from qpatch.storage import PROJECT
+from qpatch.variants import STANDARD
 
 SOURCES = PROJECT / "book" / "notebooks"
 CONFIG_PARAMETERS = ("stride", "depth", "seed", "settings")
+ENSEMBLE_PARAMETERS = ("variant",)  # of `qpatch replicas` alone, which keeps replicas apart from the run itself
 
 
 class NotebookError(RuntimeError):
@@ -54,6 +56,7 @@ def parse_parameters(assignments: Sequence[str]) -> tuple[dict, dict]:
     """
     known_fields = {field.name: type(getattr(RunConfig(), field.name)) for field in dataclasses.fields(RunConfig)}
     known_stage = {name: type(value) for stage in STAGES for name, value in stage_defaults(stage).items()}
+    known_stage = {name: kind for name, kind in known_stage.items() if name not in ENSEMBLE_PARAMETERS}
     fields, parameters = {}, {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
@@ -78,10 +81,14 @@ def _convert_value(name: str, text: str, kind: type):
 
 
 def recorded_parameters(stage: str, parameters: dict) -> dict:
-    """What a stage's record holds for these overrides: every parameter that can change its result."""
+    """What a stage's record holds for these overrides: every parameter that can change its result.
+
+    The standard variant goes without saying.
+    """
     defaults = stage_defaults(stage)
     merged = defaults | {name: value for name, value in parameters.items() if name in defaults}
-    return {name: value for name, value in merged.items() if name != "device"}
+    unsaid = {"device": merged.get("device"), "variant": STANDARD}
+    return {name: value for name, value in merged.items() if name not in unsaid or value != unsaid[name]}
 
 
 def stage_state(run: RunFolder, stage: str, parameters: dict) -> str:

@@ -1,6 +1,6 @@
 """What runs leave behind: one folder a run, small files, atomic writes, records that tell whether they are current.
 
-A run has four stages, each with a record ``<stage>.json``. A record names the stage's parameters, the SHA-256 of the
+A run has five stages, each with a record ``<stage>.json``. A record names the stage's parameters, the SHA-256 of the
 files it read and wrote, the version of the code, the class of machine and the wall time.
 """
 
@@ -23,21 +23,23 @@ from qpatch.config import RunConfig
 from qpatch.storage import PROJECT, code_version, sha256, write_atomically
 
 SCHEMA = 1
-STAGES = ("train", "hessian", "landscape", "spectrum")
+STAGES = ("train", "hessian", "landscape", "spectrum", "slices")
 OUTPUTS = {
     "train": ("history.csv", "iterations.csv", "best.safetensors", "trajectory.safetensors"),
     "hessian": ("eigenvalue.csv",),
     "landscape": ("landscape.csv", "trajectory.csv", "plane.safetensors"),
     "spectrum": ("eigenvalues.csv", "density.csv"),
+    "slices": ("planes.csv", "paths.csv", "lines.csv"),
 }
 INPUTS = {
     "train": (),
     "hessian": ("best.safetensors",),
     "landscape": ("best.safetensors", "trajectory.safetensors"),
     "spectrum": ("best.safetensors",),
+    "slices": ("best.safetensors", "trajectory.safetensors"),
 }
 # In the run's cache, too large or of no use to publish; a published run does without.
-CACHED = ("trajectory.safetensors", "checkpoint.safetensors", "rows.safetensors")
+CACHED = ("trajectory.safetensors", "checkpoint.safetensors")
 
 
 class ResultError(RuntimeError):
@@ -75,7 +77,7 @@ class RunFolder:
 
     def file(self, name: str) -> Path:
         """Where a stage's file is."""
-        return (self.cache if name in CACHED else self.path) / name
+        return (self.cache if name in CACHED or name.startswith("rows") else self.path) / name
 
     # -- reading ----------------------------------------------------------------------------------------------
 
@@ -89,23 +91,27 @@ class RunFolder:
 
     def history(self) -> pd.DataFrame:
         """One row an epoch, -1 being the initial point: the fields of `training.Epoch`."""
-        return pd.read_csv(self._existing("history.csv"))
+        return self.table("history.csv")
 
     def iterations(self) -> pd.DataFrame:
         """One row an optimiser step: the fields of `training.Iteration`."""
-        return pd.read_csv(self._existing("iterations.csv"))
+        return self.table("iterations.csv")
 
     def eigenvalue_estimates(self) -> np.ndarray:
         """The power iteration's estimates of the largest Hessian eigenvalue, in order."""
-        return pd.read_csv(self._existing("eigenvalue.csv"))["estimate"].to_numpy()
+        return self.table("eigenvalue.csv")["estimate"].to_numpy()
 
     def eigenvalues(self) -> pd.DataFrame:
         """Extreme eigenvalues: end ('largest', 'smallest'), rank, eigenvalue, residual relative to the largest."""
-        return pd.read_csv(self._existing("eigenvalues.csv"))
+        return self.table("eigenvalues.csv")
 
     def density(self) -> pd.DataFrame:
         """Nodes of the spectral density: probe, node, weight, residual."""
-        return pd.read_csv(self._existing("density.csv"))
+        return self.table("density.csv")
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One of the run's CSV files as it is."""
+        return pd.read_csv(self._existing(name))
 
     def best_parameters(self) -> dict[str, torch.Tensor]:
         """``angles`` and ``bias`` at the epoch of least training loss."""
@@ -120,8 +126,8 @@ class RunFolder:
         return load_file(self._existing("plane.safetensors"))
 
     def landscape(self) -> Landscape:
-        grid = pd.read_csv(self._existing("landscape.csv")).pivot(index="y", columns="x", values="loss")
-        path = pd.read_csv(self._existing("trajectory.csv"))
+        grid = self.table("landscape.csv").pivot(index="y", columns="x", values="loss")
+        path = self.table("trajectory.csv")
         record = self.record("landscape")
         if record is None:
             raise ResultError(f"{self.path / 'landscape.json'} is missing; {self.remedy}")

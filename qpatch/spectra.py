@@ -21,20 +21,23 @@ from qpatch.outliers import count_outliers
 from qpatch.results import RunFolder
 from qpatch.spectrum import extreme_eigenpairs, trace
 from qpatch.stages import choose_device, load_best
-from qpatch.structure import explained, interactions, participation
+from qpatch.structure import block_product, explained, interactions, participation, partition
 from qpatch.subspaces import subspace_overlap
 
 TRACE_PRODUCTS = 30
+BLOCK_RESIDUAL = 1e-2  # of the blocks' eigenvalues, relative: they are many, and compared only
+BLOCK_PRODUCTS = 30  # what one takes (measured: 28)
 
 
 def spectrum(
     config: RunConfig,
     device: str = "auto",
     n_images: int = 6000,
-    k: int = 10,
+    k: int = 20,
     steps: int = 80,
     probes: int = 2,
     residual: float = 1e-4,
+    blocks: int = 4,
     start_seed: int = 0,
     data: Dataset | None = None,
 ) -> RunFolder:
@@ -44,9 +47,12 @@ def spectrum(
         config: the run; its training must be done.
         device: as `stages.choose_device`.
         n_images: training images, the classes in proportion; 0 takes all.
-        k: eigenvalues at the upper end; the smallest one comes with them.
+        k: eigenvalues at the upper end, more than there are classes, so that outliers can be counted; the smallest one
+            comes with them.
         steps, probes: of the spectral density.
         residual: of an eigenpair, relative to the largest eigenvalue.
+        blocks: QNNs whose diagonal blocks are looked at besides the bias's, those with most of the top eigenvector; 0
+            takes all.
         start_seed: of all random vectors.
         data: instead of `load_dataset` of the configuration.
     """
@@ -54,16 +60,22 @@ def spectrum(
     with run.locked():
         split = stratified_subset((data or load_dataset(config)).train, n_images)
         curvature = LossCurvature(load_best(run, target), split)
-        _announce(curvature, steps * probes + TRACE_PRODUCTS + 6 * k + config.n_patches)
-        frames, values = _analyse(curvature, k, steps, probes, residual, start_seed)
+        _announce(curvature, expected_products(config, k, steps, probes, blocks))
+        frames, values = _analyse(curvature, k, steps, probes, residual, blocks, start_seed)
         for name, frame in frames.items():
             run.write_csv(name, frame)
         parameters = {"n_images": n_images, "k": k, "steps": steps, "probes": probes}
-        parameters |= {"residual": residual, "start_seed": start_seed}
+        parameters |= {"residual": residual, "blocks": blocks, "start_seed": start_seed}
         values |= {"images_used": len(split)}
         seconds = time.perf_counter() - began
         run.write_record("spectrum", parameters, seconds, storage.machine(target), **values)
     return run
+
+
+def expected_products(config: RunConfig, k: int, steps: int, probes: int, blocks: int) -> int:
+    """About how many Hessian-vector products a spectrum takes: for density, trace, both ends and structure."""
+    n_blocks = 1 + min(blocks or config.n_patches, config.n_patches)
+    return steps * probes + TRACE_PRODUCTS + 6 * k + config.n_patches + BLOCK_PRODUCTS * n_blocks
 
 
 def qnn_groups(config: RunConfig) -> dict[str, slice]:
@@ -85,7 +97,7 @@ def _announce(curvature: LossCurvature, products: int) -> None:
     )
 
 
-def _analyse(curvature, k, steps, probes, residual, seed):
+def _analyse(curvature, k, steps, probes, residual, blocks, seed):
     """Tables by file name, and the values of the record."""
     like, product = curvature.like, curvature.product
     groups, k = qnn_groups(curvature.model.config), min(k, len(curvature.like) - 1)
@@ -95,7 +107,8 @@ def _analyse(curvature, k, steps, probes, residual, seed):
     power = power_iteration(product, like, seed)
     top = pairs.largest_vectors[:, 0]
     gauss_newton = extreme_eigenpairs(curvature.gauss_newton_product, like, 1, smallest=0, tolerance=residual)
-    split = interactions(product, like, top, groups)
+    split, shares = interactions(product, like, top, groups), dict(zip(groups, participation(top, groups), strict=True))
+    of_blocks, block_products = _largest_of_blocks(product, like, groups, _leading(shares, blocks))
     overlap = subspace_overlap(pairs.largest_vectors, curvature.label_gradients().double().cpu().numpy().T)
     scale = np.abs([*pairs.largest, *pairs.smallest]).max()
     outliers = count_outliers(pairs.largest, pairs.largest_residuals * scale)
@@ -108,8 +121,9 @@ def _analyse(curvature, k, steps, probes, residual, seed):
         "outliers": outliers.count,
         "gauss_newton_share": explained(curvature.gauss_newton_product, product, like, top),
         "gauss_newton_lambda_max": float(gauss_newton.largest[0]),
-        "participation": dict(zip(groups, participation(top, groups).tolist(), strict=True)),
+        "participation": {name: float(share) for name, share in shares.items()},
         "within_blocks": split.within,
+        "block_lambda_max": of_blocks,
         "logit_overlap": overlap.share,
         "logit_overlap_random": overlap.expected,
         "products": {
@@ -118,10 +132,24 @@ def _analyse(curvature, k, steps, probes, residual, seed):
             "trace": total.products,
             "power iteration": len(power.estimates),
             "Gauss-Newton": gauss_newton.products,
-            "blocks": split.products,
+            "blocks": split.products + block_products,
         },
     }
     return {"eigenvalues.csv": _eigenvalues(pairs), "density.csv": _nodes(density)}, values
+
+
+def _leading(shares: dict[str, float], blocks: int) -> list[str]:
+    """The bias, and the QNNs with most of an eigenvector."""
+    ordered = sorted((name for name in shares if name != "bias"), key=shares.get, reverse=True)
+    return [*ordered[: blocks or None], "bias"]
+
+
+def _largest_of_blocks(product, like, groups, names) -> tuple[dict[str, float], int]:
+    """The largest eigenvalue of each named diagonal block, and what they cost in products."""
+    parts, options = partition(groups, len(like)), {"k": 1, "smallest": 0, "tolerance": BLOCK_RESIDUAL}
+    found = {name: extreme_eigenpairs(*block_product(product, like, parts[name]), **options) for name in names}
+    values = {name: float(pairs.largest[0]) for name, pairs in found.items()}
+    return values, sum(pairs.products for pairs in found.values())
 
 
 def _eigenvalues(pairs) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 
 from qpatch.density import SpectralDensity, histogram, symlog_edges
@@ -26,6 +27,18 @@ def draw_spectrum(ax: Axes, run: RunFolder) -> Axes:
             values, np.full(len(values), 0.6), s=26, edgecolors=INK, linewidths=0.8, zorder=4, label=label, **style
         )
     ax.legend(loc="upper right")
+    return ax
+
+
+def draw_along(ax: Axes, run: RunFolder) -> Axes:
+    """The largest eigenvalue along a run's path and, dashed, the Gauss-Newton part of it."""
+    along = pd.DataFrame(run.record("slices")["along"])
+    color = patch_color(run.config.n_patches)
+    ax.plot(along["epoch"], along["lambda_max"], "o-", color=color, ms=4, label="largest eigenvalue")
+    part = along["lambda_max"] * along["gauss_newton_share"]
+    ax.plot(along["epoch"], part, "o--", color=INK, ms=4, lw=1, label="Gauss-Newton part")
+    ax.set(xlabel="epoch", ylabel="curvature along the top eigenvector", yscale="log")
+    ax.legend()
     return ax
 
 

@@ -1,7 +1,7 @@
 """Stages of a run, each from its inputs in a `RunFolder` to its record: train, hessian, landscape.
 
-The fourth, spectrum, is in `spectra`. The parameterised notebooks call them. Each stage keeps its progress, so that a
-killed one goes on where it was.
+The others are in `spectra` and `slices`. The parameterised notebooks call them. Each stage keeps its progress, so
+that a killed one goes on where it was.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import dataclasses
 import itertools
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,7 +27,9 @@ from qpatch.landscape import evaluate_grid, grid_axes
 from qpatch.model import PatchQNN
 from qpatch.planes import pca_plane
 from qpatch.results import RunFolder
+from qpatch.rows import GridRows
 from qpatch.training import Epoch, Iteration, Trainer, best_epoch
+from qpatch.variants import STANDARD, find_variant
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -55,7 +56,11 @@ class Training:
 
 
 def train(
-    config: RunConfig, device: str = "auto", data: Dataset | None = None, max_steps: int | None = None
+    config: RunConfig,
+    device: str = "auto",
+    data: Dataset | None = None,
+    max_steps: int | None = None,
+    variant: str = STANDARD,
 ) -> Training:
     """Train by the protocol, with a checkpoint after each epoch; a later call goes on from the last one, bit for bit.
 
@@ -64,18 +69,21 @@ def train(
         device: as `choose_device`.
         data: instead of `load_dataset` of the configuration.
         max_steps: stop after so many optimiser steps of this call; steps of an unfinished epoch are not kept.
+        variant: how the same arithmetic is rounded, of `qpatch.variants.VARIANTS`.
 
     Raises:
+        ValueError: an unknown variant.
         FloatingPointError: a loss is not finite; the last good epoch stays.
         ResultError: another process trains this run, or its folder cannot be written.
     """
     run = RunFolder(config)
-    target = choose_device(device)
-    with run.locked():
-        state = _TrainingState(run, Trainer(PatchQNN(config).to(target), data or load_dataset(config)))
+    target, rounding = choose_device(device), find_variant(variant)
+    with run.locked(), rounding.applied():
+        model = PatchQNN(config).to(target, rounding.dtype)  # the angles are drawn in float32 for every variant
+        state = _TrainingState(run, Trainer(model, data or load_dataset(config), rounding.piece))
         finished = state.advance(max_steps)
         if finished:
-            state.finish(storage.machine(target))
+            state.finish(storage.machine(target), {} if variant == STANDARD else {"variant": variant})
     return Training(run, state.history, state.iterations, finished)
 
 
@@ -116,14 +124,14 @@ class _TrainingState:
             self.best = self._parameters()
         self.run.write_tensors(self.file.name, self._tensors())
 
-    def finish(self, machine: dict) -> None:
+    def finish(self, machine: dict, parameters: dict) -> None:
         best = best_epoch(self.history)
         self.run.write_csv("history.csv", pd.DataFrame(map(dataclasses.asdict, self.history)))
         self.run.write_csv("iterations.csv", pd.DataFrame(map(dataclasses.asdict, self.iterations)))
         self.run.write_tensors("best.safetensors", self.best)
         self.run.write_tensors("trajectory.safetensors", {"angles": torch.stack(self.trajectory)})
         seconds = sum(epoch.seconds for epoch in self.history)
-        self.run.write_record("train", {}, seconds, machine, best_epoch=best.epoch)
+        self.run.write_record("train", parameters, seconds, machine, best_epoch=best.epoch)
         self.file.unlink(missing_ok=True)
 
     def _angles(self) -> torch.Tensor:
@@ -186,7 +194,7 @@ def landscape(
         trajectory = run.trajectory().astype(np.float64)
         plane = pca_plane(trajectory, origin=best + 1)
         x, y = grid_axes(plane, n_points, margin)
-        rows = _GridRows(run.file("rows.safetensors"), run, {"x": x, "y": y})
+        rows = GridRows(run, "rows.safetensors", {"x": x, "y": y})
         grid = evaluate_grid(loss, plane, x, y, done=rows.load(), on_row=rows.save, progress=True)
         columns, lines = np.meshgrid(x, y)
         frame = pd.DataFrame({"x": columns.ravel(), "y": lines.ravel(), "loss": grid.ravel()})
@@ -200,31 +208,8 @@ def landscape(
         seconds = time.perf_counter() - began
         values = {"ratios": plane.ratios.tolist(), "best_epoch": best}
         run.write_record("landscape", parameters, seconds, storage.machine(target), **values)
-        rows.file.unlink(missing_ok=True)
+        run.file("rows.safetensors").unlink(missing_ok=True)
     return run
-
-
-class _GridRows:
-    """The finished rows of a grid, kept with the axes that they belong to."""
-
-    def __init__(self, file: Path, run: RunFolder, axes: dict[str, np.ndarray]):
-        self.file, self.run = file, run
-        self.axes = {name: torch.from_numpy(values) for name, values in axes.items()}
-
-    def save(self, rows: np.ndarray) -> None:
-        self.run.write_tensors(self.file.name, {"rows": torch.from_numpy(rows), **self.axes})
-
-    def load(self) -> np.ndarray | None:
-        if not self.file.exists():
-            return None
-        kept = load_file(self.file)
-        # Another number of threads moves the plane by rounding, another grid or margin by far more.
-        same = all(_alike(kept[name], values) for name, values in self.axes.items())
-        return kept["rows"].numpy() if same else None
-
-
-def _alike(kept: torch.Tensor, values: torch.Tensor) -> bool:
-    return kept.shape == values.shape and torch.allclose(kept, values, rtol=1e-6, atol=1e-6)
 
 
 def load_best(run: RunFolder, device: torch.device | str = "cpu") -> PatchQNN:

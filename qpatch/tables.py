@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from qpatch.config import RunConfig
 from qpatch.results import STAGES, RunFolder, reference_table, summary
 from qpatch.structure import participation_ratio
 
@@ -28,9 +29,11 @@ HEADINGS = {
     "n_qubits": "Qubits",
     "stride": "Stride",
     "dataset": "Data",
+    "n_train": "Images",
 }
 FORMATS = {
     "n_parameters": "{:,.0f}",
+    "n_train": "{:,.0f}",
     "best_epoch": "{:.0f}",
     "train_loss": "{:.4f}",
     "test_loss": "{:.4f}",
@@ -49,8 +52,8 @@ def paper_runs(runs: Sequence[RunFolder]) -> list[RunFolder]:
 
 
 def small_runs(runs: Sequence[RunFolder]) -> list[RunFolder]:
-    """Those of the runs that are not."""
-    return [run for run in runs if not run.config.is_paper_run]
+    """Those of the runs on fewer images than the paper's: further seeds of its configurations are not among them."""
+    return [run for run in runs if run.config.n_train < RunConfig.n_train]
 
 
 def beside_paper(runs: Sequence[RunFolder], columns: Sequence[str]) -> Styler:
@@ -97,7 +100,7 @@ def run_numbers(run: RunFolder) -> Styler:
         reference = reference_table("runs").set_index(["stride", "depth"])
         sides["Paper"] = reference.loc[(run.config.stride, run.config.depth)]
     rows = [
-        {"Quantity": HEADINGS[column]} | {side: _formatted(column, values[column]) for side, values in sides.items()}
+        {"Quantity": HEADINGS[column]} | {side: formatted(column, values[column]) for side, values in sides.items()}
         for column in columns
     ]
     return plain(pd.DataFrame(rows))
@@ -115,8 +118,9 @@ def stage_costs(run: RunFolder) -> Styler:
     return plain(pd.DataFrame(rows), text=True)
 
 
-def _formatted(column: str, value) -> str:
-    return MISSING if pd.isna(value) else FORMATS[column].format(value)
+def formatted(column: str, value) -> str:
+    """A value of a summary's column as the tables print it; a dash where it is missing."""
+    return MISSING if pd.isna(value) else FORMATS.get(column, "{}").format(value)
 
 
 def spectra(runs: Sequence[RunFolder]) -> Styler:
@@ -150,12 +154,30 @@ def curvature_structure(runs: Sequence[RunFolder]) -> Styler:
             | {
                 "Gauss-Newton": f"{record['gauss_newton_share']:.3f}",
                 "Within blocks": f"{record['within_blocks']:.2f}",
-                "Bias": f"{record['participation']['bias']:.3f}",
+                "Largest block": f"{max(record['block_lambda_max'].values()) / record['lambda_max']:.2f}",
+                "Bias block": f"{record['block_lambda_max']['bias'] / record['lambda_max']:.2f}",
+                "Bias in v": f"{record['participation']['bias']:.3f}",
                 "QNNs that take part": f"{participation_ratio(shares[:-1]):.1f} of {run.config.n_patches}",
                 "Logit gradients": f"{record['logit_overlap']:.2f}",
                 "(random)": f"{record['logit_overlap_random']:.4f}",
             }
         )
+    return plain(pd.DataFrame(rows), text=True)
+
+
+def slices(runs: Sequence[RunFolder]) -> Styler:
+    """What the stored planes of runs hold of path and curvature, and the highest barrier on a line to the minimum."""
+    rows = []
+    for run in runs:
+        record = run.record("slices")
+        held = {
+            f"{name}, {what} (%)": f"{100 * share:.2g}"
+            for name, plane in record["planes"].items()
+            for what, share in (("path", sum(plane["ratios"])), ("curvature", plane["of_most"]))
+            if name != "random, by QNN"
+        }
+        barrier = max(line["barrier"] for line in record["lines"].values())
+        rows.append(_run_columns(run) | held | {"Barrier": f"{barrier:.2g}"})
     return plain(pd.DataFrame(rows), text=True)
 
 

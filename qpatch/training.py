@@ -47,8 +47,10 @@ class Trainer:
     swings with a period of ``2 cosine_period`` epochs and touches zero.
     """
 
-    def __init__(self, model: PatchQNN, data: Dataset):
+    def __init__(self, model: PatchQNN, data: Dataset, piece: int | None = None):
+        """``piece`` images of a mini-batch at a time, their gradients added up, which changes rounding alone."""
         config = model.config
+        self.piece = piece or config.batch_size
         self.model = model
         self.train_split, self.test_split = data.train.to(model.bias), data.test.to(model.bias)
         self.optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
@@ -72,18 +74,25 @@ class Trainer:
     def steps(self) -> Iterator[Iteration]:
         """The optimiser steps of the epoch at hand, one an item; `finish_epoch` goes after them."""
         for number, indices in enumerate(stratified_batches(self.train_split.labels, self.model.config, self.epoch)):
-            images, labels = self.train_split.images[indices], self.train_split.labels[indices]
             self.optimizer.zero_grad()
-            logits = self.model(images)
-            loss = cross_entropy(logits, labels)
-            if not torch.isfinite(loss):
+            loss, correct = 0.0, 0
+            for start in range(0, len(indices), self.piece):
+                part, right = self._accumulate(indices[start : start + self.piece], len(indices))
+                loss, correct = loss + part, correct + right
+            if not math.isfinite(loss):
                 raise FloatingPointError(
-                    f"the loss is {loss.item()} at epoch {self.epoch}, iteration {number}; try a smaller learning rate"
+                    f"the loss is {loss} at epoch {self.epoch}, iteration {number}; try a smaller learning rate"
                 )
-            loss.backward()
             self.optimizer.step()
-            accuracy = (logits.detach().argmax(1) == labels).double().mean()
-            yield Iteration(self.epoch, number, loss.item(), accuracy.item())
+            yield Iteration(self.epoch, number, loss, correct / len(indices))
+
+    def _accumulate(self, indices: torch.Tensor, batch_size: int) -> tuple[float, int]:
+        """Add the gradient of some images of a mini-batch; their share of its mean loss, and how many are right."""
+        images, labels = self.train_split.images[indices], self.train_split.labels[indices]
+        logits = self.model(images)
+        loss = cross_entropy(logits, labels) * (len(indices) / batch_size)  # times one, if these are all
+        loss.backward()
+        return loss.item(), int((logits.detach().argmax(1) == labels).sum())
 
     def finish_epoch(self, seconds: float = 0.0) -> Epoch:
         """Move the schedule on and evaluate; ``seconds`` is what the steps took."""

@@ -159,5 +159,5 @@ def test_runs_of_all_profiles_have_ids_of_their_own():
 
 
 def test_unknown_profile_is_refused_with_the_known_ones():
-    with pytest.raises(ConfigError, match=r"unknown profile 'papre'; the profiles are smoke, class, paper"):
+    with pytest.raises(ConfigError, match=r"unknown profile 'papre'; the profiles are smoke, class, seeds, paper"):
         profile_runs("papre")

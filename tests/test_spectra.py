@@ -9,7 +9,7 @@ from qpatch import spectra, stages
 from qpatch.check import run_problems
 from qpatch.curvature import LossCurvature
 
-SETTINGS = {"n_images": 0, "k": 4, "steps": 30, "probes": 2}
+SETTINGS = {"n_images": 0, "k": 4, "steps": 30, "probes": 2, "blocks": 2}
 
 
 @pytest.fixture
@@ -46,6 +46,13 @@ def test_everything_stored_is_that_of_the_dense_hessian(run, dense, shapes):
     shares = [np.sum(top[part] ** 2) for part in blocks.values()]
     assert list(record["participation"]) == ["QNN 1", "QNN 2", "QNN 3", "QNN 4", "bias"]
     assert list(record["participation"].values()) == pytest.approx(shares, abs=1e-3)
+    first, second, *_ = sorted(shares[:-1], reverse=True)
+    chosen = [name for name, share in zip(blocks, shares, strict=True) if share in (first, second)]
+    assert sorted(record["block_lambda_max"]) == sorted([*chosen, "bias"])
+    for name, found in record["block_lambda_max"].items():
+        part = blocks[name]
+        largest_of_block = np.linalg.eigvalsh(hessian[part, part])[-1]
+        assert found == pytest.approx(largest_of_block, abs=1e-2 * abs(values).max())
     within = sum(top[part] @ hessian[part, part] @ top[part] for part in blocks.values()) / values[-1]
     assert record["within_blocks"] == pytest.approx(within, abs=1e-3)
     assert record["images_used"] == len(shapes.train)
@@ -79,7 +86,7 @@ def test_label_gradients_are_those_of_the_mean_logits(shapes):
 
 def test_it_says_what_it_will_cost(run, capsys, shapes):
     spectra.spectrum(TINY, "cpu", data=shapes, **SETTINGS)
-    assert "60 images: some 118 Hessian-vector products of" in capsys.readouterr().out
+    assert "60 images: some 208 Hessian-vector products of" in capsys.readouterr().out
 
 
 def test_settings_are_recorded(run):

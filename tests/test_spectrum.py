@@ -12,11 +12,14 @@ from torch import nn
 
 from qpatch.config import RunConfig
 from qpatch.curvature import LossCurvature
-from qpatch.data import Split
+from qpatch.data import Split, stratified_subset
 from qpatch.hessian import dense_hessian, hessian_vector_product, power_iteration
 from qpatch.losses import ModuleLoss
 from qpatch.model import PatchQNN
+from qpatch.results import RunFolder
 from qpatch.spectrum import ConvergenceError, extreme_eigenpairs, trace
+from qpatch.stages import load_best
+from qpatch.storage import PROJECT
 from qpatch.training import Trainer
 
 # More parameters than are ever written out whole, so that all these iterate.
@@ -234,25 +237,22 @@ def test_the_qnns_ends_are_those_of_the_dense_circuit():
 class DenseCircuit(nn.Module):
     """The dense circuit with its parameters in one vector: plain PyTorch, which function transforms pass through."""
 
-    def __init__(self, point: torch.Tensor):
+    def __init__(self, point: torch.Tensor, config: RunConfig):
         super().__init__()
-        self.point = nn.Parameter(point)
+        self.point, self.config = nn.Parameter(point), config
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        angles, bias = self.point.split([TINY.n_angles, TINY.image_size**2])
-        side = (TINY.image_size, TINY.image_size)
-        return logits(angles.view(TINY.n_patches, -1), bias.view(side), images, TINY)
+        config = self.config
+        angles, bias = self.point.split([config.n_angles, config.image_size**2])
+        side = (config.image_size, config.image_size)
+        return logits(angles.view(config.n_patches, -1), bias.view(side), images, config)
 
 
-def test_on_a_trained_qnn_every_way_to_the_largest_eigenvalue_agrees(shapes):
-    """Trained by the protocol, float32 as trained: the residual stays below 1e-4, and all within 1 %.
+def check_every_way_to_the_largest_eigenvalue(model: PatchQNN, split: Split) -> None:
+    """float32 as trained: `eigsh`'s residual stays below 1e-4, and PyHessian and curvlinops come within 1 % of it.
 
     curvlinops needs function transforms, which the engine's own derivatives do not allow: it gets the dense circuit.
     """
-    trainer = Trainer(PatchQNN(TINY), shapes)
-    for _ in range(TINY.epochs):
-        trainer.run_epoch()
-    model, split = trainer.model, shapes.train
     curvature = LossCurvature(model, split)
     pairs = extreme_eigenpairs(curvature.product, curvature.like, k=1, smallest=0, tolerance=1e-5)
     ours = pairs.largest[0]
@@ -262,7 +262,7 @@ def test_on_a_trained_qnn_every_way_to_the_largest_eigenvalue_agrees(shapes):
     data = (split.images, split.labels)
     published = pyhessian.hessian(model, nn.CrossEntropyLoss(), data=data, cuda=False)
     assert published.eigenvalues(maxIter=500, tol=1e-5)[0][0] == pytest.approx(ours, rel=0.01)
-    circuit = DenseCircuit(curvature.like.double())
+    circuit = DenseCircuit(curvature.like.double(), model.config)
     batches = [(split.images.double(), split.labels)]
     operator = curvlinops.HessianLinearOperator(
         circuit, nn.CrossEntropyLoss(), [circuit.point], batches, check_deterministic=False
@@ -271,6 +271,20 @@ def test_on_a_trained_qnn_every_way_to_the_largest_eigenvalue_agrees(shapes):
     image = operator @ top  # its Hessian, too, has an eigenvalue within the residual
     assert (top @ image).item() == pytest.approx(ours, rel=1e-4)
     assert (image - ours * top).norm() < 1e-3 * ours
+
+
+def test_on_a_trained_qnn_every_way_to_the_largest_eigenvalue_agrees(shapes):
+    trainer = Trainer(PatchQNN(TINY), shapes)
+    for _ in range(TINY.epochs):
+        trainer.run_epoch()
+    check_every_way_to_the_largest_eigenvalue(trainer.model, shapes.train)
+
+
+@pytest.mark.slow
+def test_on_the_papers_own_model_every_way_to_the_largest_eigenvalue_agrees(mnist):
+    """Stride 6, depth 50, as its fifty epochs left it, on ten of its images."""
+    model = load_best(RunFolder(RunConfig(), PROJECT / "data" / "results"))
+    check_every_way_to_the_largest_eigenvalue(model, stratified_subset(mnist.train, 10))
 
 
 # -- trace --------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from qpatch.curvature import LossCurvature
 from qpatch.hessian import power_iteration
 from qpatch.model import PatchQNN
 from qpatch.results import OUTPUTS, ResultError, RunFolder
+from qpatch.rows import GridRows
 from qpatch.training import Trainer
 
 # So large a rate overshoots: the best epoch is neither the first nor one of the last two.
@@ -245,10 +246,10 @@ def test_training_in_pieces_of_steps_ends_as_training_at_once(trained, shapes, r
 
 def test_rows_survive_a_plane_that_moved_by_rounding_and_no_other(trained):
     axes, done = {"x": np.linspace(-1, 2, 4), "y": np.linspace(0, 5, 4)}, np.ones((2, 4))
-    stages._GridRows(trained.file("rows.safetensors"), trained, axes).save(done)
+    GridRows(trained, "rows.safetensors", axes).save(done)
 
     def load(**changed):
-        return stages._GridRows(trained.file("rows.safetensors"), trained, axes | changed).load()
+        return GridRows(trained, "rows.safetensors", axes | changed).load()
 
     assert np.array_equal(load(x=axes["x"] + 1e-9), done)
     assert load(x=axes["x"] + 1e-3) is None

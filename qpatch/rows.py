@@ -1,0 +1,35 @@
+"""The finished rows of a grid, kept in a run's cache so that a killed grid goes on after them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from qpatch.results import RunFolder
+
+
+class GridRows:
+    """Rows in a file of the run, with the arrays that tell which grid they belong to: axes, directions."""
+
+    def __init__(self, run: RunFolder, name: str, belongs_to: dict[str, np.ndarray]):
+        self.run, self.name = run, name
+        self.belongs_to = {key: torch.from_numpy(np.ascontiguousarray(values)) for key, values in belongs_to.items()}
+
+    def save(self, rows: np.ndarray) -> None:
+        """Keep all rows ``(rows, columns)`` finished so far."""
+        self.run.write_tensors(self.name, {"rows": torch.from_numpy(rows), **self.belongs_to})
+
+    def load(self) -> np.ndarray | None:
+        """The kept rows; None where there are none, or where they belong to another grid."""
+        file = self.run.file(self.name)
+        if not file.exists():
+            return None
+        kept = load_file(file)
+        # Another number of threads moves the plane by rounding, another grid or margin by far more.
+        same = all(_alike(kept[key], values) for key, values in self.belongs_to.items())
+        return kept["rows"].numpy() if same else None
+
+
+def _alike(kept: torch.Tensor, values: torch.Tensor) -> bool:
+    return kept.shape == values.shape and torch.allclose(kept, values, rtol=1e-6, atol=1e-6)

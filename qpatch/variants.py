@@ -1,0 +1,70 @@
+"""Ways to round the same training: the members of an ensemble of one seed, which differ in nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from qpatch import compiled
+
+STANDARD = "standard"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How a training rounds.
+
+    Attributes:
+        name: of its folder and in records.
+        text: what differs from the standard, in words.
+        dtype: of parameters, images, moments and, doubled, of statevectors.
+        piece: images of a mini-batch whose gradients are computed together; None takes the whole batch.
+        plain: plain PyTorch instead of the compiled kernels, also on a CPU.
+        threads: that PyTorch and the kernels use; None leaves their number as it is.
+    """
+
+    name: str
+    text: str
+    dtype: torch.dtype = torch.float32
+    piece: int | None = None
+    plain: bool = False
+    threads: int | None = None
+
+    @contextlib.contextmanager
+    def applied(self) -> Iterator[None]:
+        """Threads and kernels as the variant has them, put back afterwards."""
+        before = torch.get_num_threads()
+        with compiled.switched_off() if self.plain else contextlib.nullcontext():
+            torch.set_num_threads(self.threads or before)
+            try:
+                yield
+            finally:
+                torch.set_num_threads(before)
+
+
+VARIANTS = {
+    variant.name: variant
+    for variant in (
+        Variant(STANDARD, "single precision, compiled kernels, a whole mini-batch at a time"),
+        Variant("pieces-500", "gradients of 500 images at a time", piece=500),
+        Variant("pieces-250", "gradients of 250 images at a time", piece=250),
+        Variant("pieces-200", "gradients of 200 images at a time", piece=200),
+        Variant("threads-2", "two threads", threads=2),
+        Variant("plain", "plain PyTorch in place of the compiled kernels", plain=True),
+        Variant("double", "double precision throughout (complex128)", dtype=torch.float64),
+    )
+}
+
+
+def find_variant(name: str) -> Variant:
+    """The variant of a name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in VARIANTS:
+        raise ValueError(f"unknown variant {name!r}; the variants are {', '.join(VARIANTS)}")
+    return VARIANTS[name]
