@@ -1,4 +1,4 @@
-"""Validation of stored results: records against the schema, files against their checksums, values against sense."""
+"""Validation of stored results: records against the schema, files against checksums, headline numbers, tables."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ import contextlib
 import json
 from pathlib import Path
 
-import numpy as np
-
 from qpatch.config import RunConfig
+from qpatch.headlines import headline_problems
+from qpatch.result_tables import table_problems
 from qpatch.results import STAGES, RunFolder, results_folder
 from qpatch.storage import sha256
 
 
 def check_results(root: Path | None = None) -> tuple[int, list[str]]:
-    """Check every folder that holds a record; returns how many there are, and what is wrong with them."""
-    folders = sorted({path.parent for stage in STAGES for path in (root or results_folder()).glob(f"*/{stage}.json")})
-    return len(folders), [problem for folder in folders for problem in _folder_problems(folder)]
+    """Check every folder that holds a record, replicas included, and the tables made from them.
+
+    Returns how many runs there are, and what is wrong.
+    """
+    root = root or results_folder()
+    places = [f"{where}/{stage}.json" for where in ("*", "replicas/*/*") for stage in STAGES]
+    folders = sorted({path.parent for place in places for path in root.glob(place)})
+    found = [problem for folder in folders for problem in _folder_problems(folder)]
+    found += [problem for folder in folders if folder.parent != root for problem in _replica_problems(folder)]
+    return len(folders), found or table_problems(root)
 
 
 def _folder_problems(folder: Path) -> list[str]:
@@ -26,6 +33,18 @@ def _folder_problems(folder: Path) -> list[str]:
     if config.run_id != folder.name:
         return [f"{folder.name}: its records are those of {config.run_id}; rename the folder"]
     return run_problems(RunFolder(config, folder.parent))
+
+
+def _replica_problems(folder: Path) -> list[str]:
+    """A replica must be what its folder says: a copy of the run itself would pass for one."""
+    variant = folder.parent.name
+    try:
+        stated = json.loads((folder / "train.json").read_text())["parameters"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        stated = None
+    if stated == {"variant": variant}:
+        return []
+    return [f"replicas/{variant}/{folder.name}: its training is not of the variant {variant!r} but {stated}"]
 
 
 def _recorded_config(folder: Path) -> RunConfig | None:
@@ -49,21 +68,4 @@ def run_problems(run: RunFolder) -> list[str]:
             file = run.file(name)
             if file.exists() and sha256(file) != digest:
                 found.append(f"{run.run_id}: {name} was altered after it was written; {run.remedy}")
-    return found or [f"{run.run_id}: {problem}" for problem in _value_problems(run)]
-
-
-def _value_problems(run: RunFolder) -> list[str]:
-    found = []
-    if run.record("train"):
-        history = run.history()
-        if list(history["epoch"]) != list(range(-1, run.config.epochs)):
-            found.append(f"history.csv does not hold the epochs -1 to {run.config.epochs - 1}")
-        elif not np.isfinite(history.to_numpy()).all():
-            found.append("history.csv holds a value that is not finite")
-        elif run.record("train")["best_epoch"] != history["epoch"][history["train_loss"].idxmin()]:
-            found.append("best_epoch is not the epoch of least training loss")
-    if run.record("landscape") and not np.isfinite(run.landscape().loss).all():
-        found.append("landscape.csv holds a value that is not finite")
-    if run.record("hessian") and not np.isfinite(run.eigenvalue_estimates()).all():
-        found.append("eigenvalue.csv holds a value that is not finite")
-    return found
+    return found or [f"{run.run_id}: {problem}" for problem in headline_problems(run)]

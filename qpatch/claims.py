@@ -1,22 +1,31 @@
 """The paper's claims as comparisons between runs: what the published numbers say, what the stored runs say.
 
-A claim is a trend, so it is judged pair by pair: two runs that differ in depth alone (or in stride alone), neighbours
-on the grid, and the question whether the quantity moves the way the paper says. Verdicts rest on full-size runs only.
+Most claims are trends, judged pair by pair: two runs that differ in depth alone (or in stride alone), neighbours on
+the grid, and the question whether the quantity moves the way the paper says. Verdicts rest on full-size runs only, and
+where there are several seeds on tests over these (`qpatch.verdicts`).
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from qpatch.config import RunConfig
+from qpatch.derived import read_table
 from qpatch.results import RunFolder, reference_table, summary
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim: when ``along`` grows and ``fixed`` stays, ``quantity`` rises or falls; or it exceeds ``at_least``."""
+    """A claim: when ``along`` grows and ``fixed`` stays, ``quantity`` rises or falls.
+
+    ``fixed`` may be "n_parameters", which stays when two numbers are comparable (`COMPARABLE`). Other kinds of claim
+    than such a trend: 'level' (the quantity exceeds ``at_least``), 'turn' (along depth, at ``fixed`` patches, it falls
+    and rises again), 'partial' (the trend at equal training loss) and 'basins' (of the landscape).
+    """
 
     name: str
     text: str
@@ -26,7 +35,11 @@ class Claim:
     fixed: str = ""
     rises: bool = True
     at_least: float | None = None
+    kind: str = "trend"
 
+
+COMPARABLE = 1.25  # numbers of parameters within this factor are called comparable
+TURNING_PATCHES = 4
 
 CLAIMS = (
     Claim("deeper", "More parameters per QNN: a deeper minimum (training loss falls with depth)", "Table 1",
@@ -35,10 +48,20 @@ CLAIMS = (
           "lambda_max", "depth", "n_patches"),
     Claim("flatter", "More patches: a flatter minimum (λ max falls with the number of patches)", "Table 3",
           "lambda_max", "n_patches", "depth", rises=False),
+    Claim("flatter-size", "The same at a comparable number of parameters", "Table 3",
+          "lambda_max", "n_patches", "n_parameters", rises=False),
+    Claim("flatter-loss", "The same at equal training loss", "Tables 1, 3",
+          "lambda_max", "n_patches", "train_loss", rises=False, kind="partial"),
     Claim("accurate", "More patches: better test accuracy", "Table 1",
           "test_accuracy", "n_patches", "depth"),
+    Claim("general", "At a comparable number of parameters, test loss falls with the number of patches", "Table 1",
+          "test_loss", "n_patches", "n_parameters", rises=False),
+    Claim("turning", "With four patches, test loss does not fall steadily with depth: it turns up again", "Table 1",
+          "test_loss", "depth", "n_patches", kind="turn"),
+    Claim("basin", "A single basin as parameters grow", "Fig. 3",
+          "minima", "n_parameters", rises=False, kind="basins"),
     Claim("planar", "Two principal components hold more than 0.90 of a trajectory's variance", "Table 4",
-          "pc_ratio", at_least=0.90),
+          "pc_ratio", at_least=0.90, kind="level"),
 )  # fmt: skip
 
 
@@ -56,19 +79,54 @@ class Count:
         return f"{self.agree} of {self.total}" if self.total else "—"
 
 
+def claim_pairs(claim: Claim, table: pd.DataFrame) -> list[tuple[int, int]]:
+    """The pairs of rows, by position, that a trend compares; the second has more of what grows.
+
+    Neighbours along the grid; at a comparable number of parameters, every pair.
+    """
+    values = table[claim.along].to_numpy()
+    if claim.fixed == "n_parameters":
+        sizes, places = table["n_parameters"].to_numpy(), range(len(table))
+        return [
+            (i, j)
+            for i in places
+            for j in places
+            if values[i] < values[j] and max(sizes[i], sizes[j]) <= COMPARABLE * min(sizes[i], sizes[j])
+        ]
+    pairs = []
+    for _, places in table.reset_index(drop=True).groupby(claim.fixed).groups.items():
+        pairs += itertools.pairwise(sorted(places, key=lambda place: values[place]))
+    return pairs
+
+
 def compare(claim: Claim, table: pd.DataFrame) -> Count:
-    """Count the comparisons of one comparable set of runs; rows without the quantity are left out."""
+    """Count the comparisons of one comparable set of runs; rows without the quantity are left out.
+
+    What a table of runs cannot tell (landscapes, equal training loss) counts nothing.
+    """
+    if claim.kind in ("partial", "basins"):
+        return Count(0, 0)
     if claim.quantity == "pc_ratio":
         table = table.assign(pc_ratio=table["pc1_ratio"] + table["pc2_ratio"])
     table = table.dropna(subset=[claim.quantity])
-    if claim.at_least is not None:
-        return Count(int((table[claim.quantity] > claim.at_least).sum()), len(table))
-    count = Count(0, 0)
-    for _, group in table.groupby(claim.fixed):
-        change = group.sort_values(claim.along)[claim.quantity].diff().dropna()
-        agree = change > 0 if claim.rises else change < 0
-        count += Count(int(agree.sum()), len(change))
-    return count
+    values = table[claim.quantity].to_numpy()
+    if claim.kind == "level":
+        return Count(int((values > claim.at_least).sum()), len(table))
+    if claim.kind == "turn":
+        row = table[table["n_patches"] == TURNING_PATCHES].sort_values(claim.along)[claim.quantity]
+        return Count(int(turns_up(row.diff().dropna())), 1) if len(row) > 2 else Count(0, 0)
+    changes = [values[second] - values[first] for first, second in claim_pairs(claim, table)]
+    return Count(sum((change > 0) == claim.rises and change != 0 for change in changes), len(changes))
+
+
+def turns_up(changes: Sequence[float]) -> bool:
+    """Whether a fall is followed, somewhere, by a rise."""
+    fallen = False
+    for change in changes:
+        if fallen and change > 0:
+            return True
+        fallen = fallen or change < 0
+    return False
 
 
 def comparable_sets(runs: Sequence[RunFolder]) -> list[list[RunFolder]]:
@@ -87,9 +145,9 @@ def count_claim(claim: Claim, runs: Sequence[RunFolder]) -> Count:
 
 
 def verdict(published: Count, ours: Count) -> str:
-    """In words, from the full-size runs: whether the claim holds, and when it cannot be said yet."""
+    """In words, from one full-size run a configuration: whether the claim holds, and when it cannot be said yet."""
     if not ours.total:
-        return "not yet run at full size"
+        return "not yet run at full size" if published.total else ""
     if ours.total < published.total:
         return f"open: {ours} so far, of {published.total} comparisons"
     if ours.agree == ours.total:
@@ -97,13 +155,42 @@ def verdict(published: Count, ours: Count) -> str:
     return "partly confirmed" if 2 * ours.agree > ours.total else "not confirmed"
 
 
-def claims_table(runs: Sequence[RunFolder]) -> pd.DataFrame:
-    """One row a claim: where the paper makes it, its own numbers, ours at full size, ours in small, the verdict."""
+def verdict_over_seeds(claim: Claim, tests: pd.DataFrame) -> str:
+    """In words, from the tests over seeds (`qpatch.verdicts`): how many comparisons hold, and what is against it."""
+    rows = tests[tests["claim"] == claim.name] if len(tests) else tests
+    if rows.empty:
+        return ""
+    outcomes = rows["outcome"].value_counts()
+    held, against = outcomes.get("holds", 0), outcomes.get("contradicted", 0)
+    if claim.kind == "turn":
+        steps = rows.sort_values("step")
+        signs = [{"holds": 1, "contradicted": -1}.get(outcome, 0) for outcome in steps["outcome"]]
+        return "holds" if turns_up(signs) else "undecided" if 0 in signs else "does not hold"
+    if claim.kind == "level" and against:
+        return f"does not hold in every run: {rows['agree'].iloc[0]:.0f} of {rows['pairs'].iloc[0]:.0f} do"
+    if held == len(rows):
+        return "holds"
+    if against == len(rows):
+        return "does not hold"
+    if against:
+        return f"does not hold throughout: {held} of {len(rows)} comparisons for it, {against} against"
+    return f"holds in {held} of {len(rows)} comparisons, the others undecided" if held else "undecided"
+
+
+def claims_table(runs: Sequence[RunFolder], tests: pd.DataFrame | None = None) -> pd.DataFrame:
+    """One row a claim: where the paper makes it, its own numbers, ours at full size, ours in small, the verdict.
+
+    The verdict is that of the tests over seeds where there are any (``tests``, or the stored table), else that of the
+    single full-size runs, with a word on what is missing.
+    """
+    tests = read_table("verdicts") if tests is None else tests
     full = [run for run in runs if run.config.is_paper_run]
-    small = [run for run in runs if not run.config.is_paper_run]
+    small = [run for run in runs if run.config.n_train < RunConfig.n_train]
     rows = []
     for claim in CLAIMS:
         published, ours = compare(claim, reference_table("runs")), count_claim(claim, full)
+        tested, single = verdict_over_seeds(claim, tests), verdict(published, ours)
+        untested = f"{single}; no test over seeds yet" if single else "no test over seeds yet"
         rows.append(
             {
                 "Claim": claim.text,
@@ -111,7 +198,7 @@ def claims_table(runs: Sequence[RunFolder]) -> pd.DataFrame:
                 "Paper's numbers": str(published),
                 "Ours, full size": str(ours),
                 "Ours, small runs": str(count_claim(claim, small)),
-                "Verdict": verdict(published, ours),
+                "Verdict": tested or untested,
             }
         )
     return pd.DataFrame(rows)

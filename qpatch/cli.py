@@ -1,4 +1,4 @@
-"""The command line: `qpatch run`, `sweep`, `status` and `check`."""
+"""The command line: `qpatch run`, `sweep`, `replicas`, `status`, `tables` and `check`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from typing import Annotated
 
 import typer
 
-from qpatch import notebooks, sweep
+from qpatch import notebooks, replicas, sweep
 from qpatch.check import check_results
-from qpatch.config import PROFILE_PARAMETERS, PROFILES, ConfigError, RunConfig, profile_runs
+from qpatch.config import PROFILE_PARAMETERS, PROFILE_STAGES, PROFILES, ConfigError, RunConfig, profile_runs
+from qpatch.estimate import duration, estimate
+from qpatch.result_tables import write_tables
 from qpatch.results import STAGES, ResultError, RunFolder, results_folder, stored_runs
+from qpatch.stages import choose_device
+from qpatch.variants import STANDARD, VARIANTS
 
 app = typer.Typer(
     help="Train patch-wise quantum neural networks and measure their loss landscapes.",
@@ -48,11 +52,21 @@ def run(
     config = _config({name: value for name, value in named.items() if value is not None} | fields)
     if stage not in (*STAGES, "all"):
         raise _Failure(f"stage is {stage!r}; it must be one of {', '.join(STAGES)} or all", 2)
-    folder = RunFolder(config)
-    wanted = STAGES if stage == "all" else (stage,)
+    _execute(RunFolder(config), parameters, STAGES if stage == "all" else (stage,), force)
+    write_tables()
+
+
+def _execute(
+    folder: RunFolder, parameters: dict, wanted: tuple[str, ...], force: bool = False, label: str = ""
+) -> None:
+    name = f"{folder.run_id}{label}"
+
+    def report(stage: str, seconds: float) -> None:
+        typer.echo(f"{name}: {stage} done in {seconds:.0f} s")
+
     try:
-        if not sweep.execute_run(folder, parameters, typer.echo, wanted, force):
-            typer.echo(f"{folder.run_id}: nothing to do")
+        if not sweep.execute_run(folder, parameters, report, wanted, force):
+            typer.echo(f"{name}: nothing to do")
     except sweep.BusyError as error:
         raise _Failure(error, sweep.BUSY) from error
     except (ResultError, notebooks.NotebookError) as error:
@@ -67,16 +81,68 @@ def sweep_command(
     param: Params = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time.  [default: one a processor]")] = None,
 ) -> None:
-    """Execute all runs of a profile; what is done is skipped, a failed run stops no other."""
+    """Execute all runs of a profile; what is done is skipped, a failed run stops no other.
+
+    First it says how long that will take, as measured on this machine; last it builds the result tables anew.
+    """
     fields, parameters = _parse(param)
     runs = [RunFolder(_replace(config, fields)) for config in _profile(profile, stride, depth)]
-    outcomes = sweep.execute_sweep(runs, PROFILE_PARAMETERS[profile] | parameters, workers, typer.echo)
+    parameters, wanted = PROFILE_PARAMETERS[profile] | parameters, PROFILE_STAGES.get(profile, STAGES)
+    progress = _announce(runs, parameters, wanted, workers)
+    outcomes = sweep.execute_sweep(runs, parameters, workers, typer.echo, wanted, progress)
     counts = {
         name: sum(outcome.result == name for outcome in outcomes) for name in ("done", "skipped", "busy", "failed")
     }
     typer.echo(", ".join(f"{count} {name}" for name, count in counts.items() if count))
+    write_tables()
     if counts["failed"] or counts["busy"]:
         raise typer.Exit(1)
+
+
+def _announce(
+    runs: list[RunFolder], parameters: dict, wanted: tuple[str, ...], workers: int | None
+) -> sweep.Progress | None:
+    """Say what is to do and how long it will take, from some seconds of measuring; None where nothing is to do."""
+    pending = sweep.pending_stages(runs, parameters, wanted)
+    if not pending:
+        return None
+    workers, threads = sweep.share_processors(len(runs), workers)
+    typer.echo(f"{len(pending)} of {len(runs) * len(wanted)} stages to do; measuring this machine ...")
+    seconds = estimate(pending, parameters, threads, choose_device(parameters.get("device", "auto")))
+    progress = sweep.Progress(seconds, workers)
+    at_once = f"{workers} run{'s' if workers > 1 else ''} at a time"
+    typer.echo(f"about {duration(progress.remaining())}, {at_once}; it can be stopped and goes on where it was")
+    return progress
+
+
+@app.command(name="replicas")
+def replicas_command(
+    stride: Annotated[int, typer.Option(help="Pixels between neighbouring patches.")] = 6,
+    depth: Annotated[int, typer.Option(help="Entangling blocks a stretch.")] = 50,
+    variant: Annotated[
+        list[str] | None, typer.Option(help=f"Only these: {', '.join(name for name in VARIANTS if name != STANDARD)}.")
+    ] = None,
+    param: Params = None,
+) -> None:
+    """Train one configuration again and again, rounded in other ways: training, largest eigenvalue, principal plane."""
+    fields, parameters = _parse(param)
+    config = _config({"stride": stride, "depth": depth} | fields)
+    known = [name for name in VARIANTS if name != STANDARD]
+    if unknown := sorted(set(variant or []) - set(known)):
+        raise _Failure(f"variant is {unknown[0]!r}; it must be one of {', '.join(known)}", 2)
+    for name in variant or known:
+        root = replicas.replicas_folder(name)
+        with sweep.environment({"QPATCH_RESULTS": str(root)}):
+            chosen = replicas.PARAMETERS | parameters | {"variant": name}
+            _execute(RunFolder(config, root), chosen, replicas.STAGES, label=f", {name}")
+    write_tables()
+
+
+@app.command()
+def tables() -> None:
+    """Build the machine-readable tables beside the results anew: agreement, ensemble, seeds, verdicts."""
+    for file in write_tables():
+        typer.echo(file)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 
 import torch
 
+from qpatch.config import RunConfig
+from qpatch.estimate import duration
 from qpatch.notebooks import execute_stage, stage_state
 from qpatch.results import STAGES, ResultError, RunFolder
 
@@ -32,16 +35,53 @@ class Outcome:
     seconds: float
 
 
+class Progress:
+    """What is left of a sweep: stages, and time as estimated, corrected by what the finished ones took.
+
+    Args:
+        seconds: of every pending stage, by run id and stage.
+        workers: runs at a time.
+    """
+
+    def __init__(self, seconds: dict[tuple[str, str], float], workers: int):
+        self.left, self.workers, self.total = dict(seconds), workers, len(seconds)
+        self.expected = self.taken = 0.0
+        self.lock = threading.Lock()
+
+    def remaining(self) -> float:
+        """Seconds to go: the stages left, shared out, but no less than the longest run takes one after the other."""
+        runs: dict[str, float] = {}
+        for (run_id, _), seconds in self.left.items():
+            runs[run_id] = runs.get(run_id, 0.0) + seconds
+        pace = self.taken / self.expected if self.expected else 1.0
+        return pace * max(sum(runs.values()) / self.workers, max(runs.values(), default=0.0))
+
+    def finish(self, run_id: str, stage: str, seconds: float) -> str:
+        """Take a stage off the list; a line that says what is left."""
+        with self.lock:
+            self.expected += self.left.pop((run_id, stage), 0.0)
+            self.taken += seconds
+            done = f"{self.total - len(self.left)} of {self.total} stages"
+            left = f", about {duration(self.remaining())} left" if self.left else ""
+            return f"{run_id}: {stage} done in {duration(seconds)}; {done}{left}"
+
+    def drop(self, run_id: str) -> None:
+        """A run that failed or is computed elsewhere: its stages are no longer waited for."""
+        with self.lock:
+            self.left = {key: value for key, value in self.left.items() if key[0] != run_id}
+
+
 def execute_run(
     run: RunFolder,
     parameters: dict,
-    report: Callable[[str], None],
+    report: Callable[[str, float], None],
     wanted: Sequence[str] = STAGES,
     force: bool = False,
 ) -> list[str]:
     """Execute the wanted stages of one run that have no current result, or all of them by ``force``.
 
-    The run is held against other processes meanwhile. Returns the stages that were executed.
+    The run is held against other processes meanwhile. ``report`` is called with each stage that ends and the seconds
+    it took. Returns the stages that were executed.
 
     Raises:
         BusyError: another process holds it.
@@ -60,41 +100,69 @@ def execute_run(
                 began = time.perf_counter()
                 execute_stage(run, stage, parameters)
                 executed.append(stage)
-                report(f"{run.run_id}: {stage} done in {time.perf_counter() - began:.0f} s")
+                report(stage, time.perf_counter() - began)
     return executed
 
 
+def pending_stages(
+    runs: Sequence[RunFolder], parameters: dict, wanted: Sequence[str] = STAGES
+) -> list[tuple[RunConfig, str]]:
+    """The wanted stages of the runs that have no current result."""
+    return [(run.config, stage) for run in runs for stage in wanted if stage_state(run, stage, parameters) != "done"]
+
+
+def share_processors(runs: int, workers: int | None = None) -> tuple[int, int]:
+    """Runs at a time, and threads for each: one run a processor, or one run where there is a GPU."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    workers = workers or (1 if torch.cuda.is_available() else max(1, min(processors, runs)))
+    return workers, max(1, processors // workers)
+
+
 def execute_sweep(
-    runs: Sequence[RunFolder], parameters: dict, workers: int | None, report: Callable[[str], None]
+    runs: Sequence[RunFolder],
+    parameters: dict,
+    workers: int | None,
+    report: Callable[[str], None],
+    wanted: Sequence[str] = STAGES,
+    progress: Progress | None = None,
 ) -> list[Outcome]:
     """Execute the runs' notebooks in worker processes, the processors shared out among them.
 
     Args:
         runs: in the order in which they start.
         parameters: of the stage notebooks, for every run.
-        workers: runs at a time; None takes one a processor, or one where there is a GPU.
-        report: called with a line for every run that ends.
+        workers: runs at a time; None as `share_processors`.
+        report: called with a line for every run that ends, and with ``progress`` for every stage.
+        wanted: stages of each run.
+        progress: of the pending stages.
     """
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    workers = workers or (1 if torch.cuda.is_available() else min(processors, len(runs)))
-    threads = max(1, processors // workers)
+    workers, threads = share_processors(len(runs), workers)
 
     def execute(numbered: tuple[int, RunFolder]) -> Outcome:
         number, run = numbered
-        outcome = _execute_missing(run, parameters)
+
+        def ended(stage: str, seconds: float) -> None:
+            if progress:
+                report(progress.finish(run.run_id, stage, seconds))
+
+        outcome = _execute_missing(run, parameters, wanted, ended)
+        if progress:
+            progress.drop(run.run_id)
         label = f"[{number}/{len(runs)}] {run.run_id}: {outcome.result}"
         report(f"{label} ({outcome.seconds:.0f} s)" + (f"\n  {outcome.message}" if outcome.message else ""))
         return outcome
 
     # Every notebook has a kernel, a process of its own; the threads here only wait for them.
-    with _thread_cap(threads), ThreadPoolExecutor(workers) as pool:
+    with environment(dict.fromkeys(THREAD_VARIABLES, str(threads))), ThreadPoolExecutor(workers) as pool:
         return list(pool.map(execute, enumerate(runs, start=1)))
 
 
-def _execute_missing(run: RunFolder, parameters: dict) -> Outcome:
+def _execute_missing(
+    run: RunFolder, parameters: dict, wanted: Sequence[str], ended: Callable[[str, float], None]
+) -> Outcome:
     began, message = time.perf_counter(), ""
     try:
-        result = "done" if execute_run(run, parameters, lambda line: None) else "skipped"
+        result = "done" if execute_run(run, parameters, ended, wanted) else "skipped"
     except BusyError as error:
         result, message = "busy", str(error)
     except Exception as error:  # whatever ends a run must not end the sweep
@@ -103,10 +171,10 @@ def _execute_missing(run: RunFolder, parameters: dict) -> Outcome:
 
 
 @contextlib.contextmanager
-def _thread_cap(threads: int) -> Iterator[None]:
-    """Let the processes started meanwhile (the notebooks' kernels) use so many threads each."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+def environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for the processes started meanwhile (the notebooks' kernels)."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import os
 import subprocess
 import sys
@@ -54,37 +55,46 @@ def write_idx_set(folder: Path, n_train: int = 80, n_test: int = 40, side: int =
 # -- stored runs --------------------------------------------------------------------------------------------------
 
 
-def store_training(config: RunConfig, losses: list[float], shift: float = 0.0) -> RunFolder:
+def store_training(
+    config: RunConfig, losses: list[float], shift: float = 0.0, root: Path | None = None, parameters: dict | None = None
+) -> RunFolder:
     """A training stage with these training losses, from the initial point on, and made-up parameters."""
-    run = RunFolder(config)
+    run = RunFolder(config, root)
     epochs = range(-1, len(losses) - 1)
-    history = pd.DataFrame({"epoch": epochs, "learning_rate": 0.01, "train_loss": losses, "train_accuracy": 0.5})
+    swing = (1 + np.cos(np.pi * np.arange(len(losses) - 1) / config.cosine_period)) / 2
+    rates = [0.0, *(config.learning_rate * swing)]
+    history = pd.DataFrame({"epoch": epochs, "learning_rate": rates, "train_loss": losses, "train_accuracy": 0.5})
     run.write_csv("history.csv", history.assign(test_loss=history["train_loss"] + 1, test_accuracy=0.4, seconds=1.0))
-    run.write_csv("iterations.csv", pd.DataFrame({"epoch": [0], "iteration": [0], "loss": [2.0], "accuracy": [0.1]}))
+    steps = itertools.product(range(config.epochs), range(config.n_batches))
+    iterations = pd.DataFrame(steps, columns=["epoch", "iteration"])
+    run.write_csv("iterations.csv", iterations.assign(loss=2.0, accuracy=0.1))
     steps = torch.arange(config.n_angles, dtype=torch.float32) + shift
     trajectory = torch.stack([torch.sin(steps * (row + 1)) for row in range(len(losses))])
     best = losses.index(min(losses))
     angles = trajectory[best].reshape(config.n_patches, -1)
     run.write_tensors("best.safetensors", {"angles": angles, "bias": torch.zeros(config.image_size, config.image_size)})
     run.write_tensors("trajectory.safetensors", {"angles": trajectory})
-    run.write_record("train", {}, 1.0, MACHINE, best_epoch=best - 1)
+    run.write_record("train", parameters or {}, 1.0, MACHINE, best_epoch=best - 1)
     return run
 
 
 def store_hessian(run: RunFolder, estimates: list[float], parameters: dict | None = None) -> None:
     run.write_csv("eigenvalue.csv", pd.DataFrame({"estimate": estimates}))
-    run.write_record("hessian", parameters or {}, 1.0, MACHINE, lambda_max=estimates[-1], converged=True)
+    changes = [abs(new / old - 1) for old, new in itertools.pairwise(estimates)]
+    converged = bool(changes) and changes[-1] < 1e-3
+    value = estimates[-2] if converged else estimates[-1]
+    run.write_record("hessian", parameters or {}, 1.0, MACHINE, lambda_max=value, converged=converged)
 
 
 def store_landscape(run: RunFolder, x: list[float], y: list[float], loss: np.ndarray) -> None:
     columns, rows = np.meshgrid(x, y)
     run.write_csv("landscape.csv", pd.DataFrame({"x": columns.ravel(), "y": rows.ravel(), "loss": loss.ravel()}))
-    epochs = np.arange(-1, run.config.epochs)
-    run.write_csv("trajectory.csv", pd.DataFrame({"epoch": epochs, "x": epochs / 2, "y": -1.0 * epochs}))
+    epochs, best = np.arange(-1, run.config.epochs), run.record("train")["best_epoch"]
+    path = {"x": 2.0 * (epochs - best), "y": 1.0 * (best - epochs)}  # from which a ratio of variances of four
+    run.write_csv("trajectory.csv", pd.DataFrame({"epoch": epochs, **path}))
     n_angles = run.config.n_angles
     run.write_tensors("plane.safetensors", {"mean": torch.zeros(n_angles), "components": torch.eye(2, n_angles)})
-    best = run.record("train")["best_epoch"]
-    run.write_record("landscape", {}, 1.0, MACHINE, ratios=[0.75, 0.125], best_epoch=best)
+    run.write_record("landscape", {}, 1.0, MACHINE, ratios=[0.75, 0.1875], best_epoch=best)
 
 
 def store_spectrum(run: RunFolder, parameters: dict | None = None) -> None:
@@ -94,9 +104,32 @@ def store_spectrum(run: RunFolder, parameters: dict | None = None) -> None:
         "density.csv", pd.DataFrame({"probe": 0, "node": [-0.5, 0.0, 4.0], "weight": [0.1, 0.8, 0.1], "residual": 0.1})
     )
     values = {"lambda_max": 4.0, "lambda_min": -0.5, "outliers": 1, "participation": {"QNN 1": 0.9, "bias": 0.1}}
+    values |= {"block_lambda_max": {"QNN 1": 3.0, "bias": 1.0}}
     values |= dict.fromkeys(("power_iteration", "trace", "trace_error", "gauss_newton_share", "within_blocks"), 0.5)
     values |= {"logit_overlap": 0.5, "logit_overlap_random": 0.1, "products": {"density": 3}, "images_used": 60}
     run.write_record("spectrum", parameters or {}, 1.0, MACHINE, **values)
+
+
+def store_slices(run: RunFolder, parameters: dict | None = None) -> None:
+    """One plane of nine losses, and one line whose barrier is 1."""
+    axis, path = [-1.0, 0.0, 1.0], np.arange(-1, run.config.epochs) - run.record("train")["best_epoch"]
+    columns, rows = np.meshgrid(axis, axis)
+    grid = {"plane": "principal", "x": columns.ravel(), "y": rows.ravel(), "loss": np.arange(9.0)}
+    run.write_csv("planes.csv", pd.DataFrame(grid))
+    run.write_csv("paths.csv", pd.DataFrame({"plane": "principal", "x": path / 10, "y": 0.0}))
+    line = {"line": "epoch -1 to 2", "t": [0.0, 0.5, 1.0], "loss": [2.0, 2.5, 1.0]}
+    run.write_csv("lines.csv", pd.DataFrame(line))
+    shares = {
+        "ratios": [0.7, 0.2],
+        "hessian": [[1, 0], [0, 1]],
+        "of_trace": 0.1,
+        "of_trace_error": 0.01,
+        "of_most": 0.5,
+    }
+    values = {"planes": {"principal": shares}, "images_used": 60}
+    values |= {"lines": {"epoch -1 to 2": {"length": 2.0, "barrier": 1.0, "peak": 0.5}}}
+    values |= {"along": [{"epoch": -1, "lambda_max": 9.0, "gauss_newton_share": 0.5}]}
+    run.write_record("slices", parameters or {"n_points": 3}, 1.0, MACHINE, **values)
 
 
 def flip_byte(file: Path, position: int = -1) -> None:

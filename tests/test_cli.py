@@ -54,7 +54,7 @@ def qpatch(*arguments: str):
         (["run", "-p", "epochs"], "parameter 'epochs' has no value; write it as name=value"),
         (["run", "--stage", "test"], "stage is 'test'; it must be one of train, hessian, landscape, spectrum or all"),
         (["run", "--depth", "deep"], "as an integer"),
-        (["sweep", "--profile", "papre"], "unknown profile 'papre'; the profiles are smoke, class, paper"),
+        (["sweep", "--profile", "papre"], "unknown profile 'papre'; the profiles are smoke, class, seeds, paper"),
         (["sweep", "--depth", "7"], "no run of profile 'paper' has stride"),
         (["sweep", "--workers", "0"], "greater than or equal to 1"),
         (["sweep", "-p", "sclae=3"], "unknown parameter 'sclae'; did you mean 'scale'?"),
@@ -72,7 +72,7 @@ def test_bad_input_is_refused_before_anything_starts(arguments, message, results
 
 def test_without_arguments_it_lists_its_commands():
     output = qpatch().output
-    assert all(command in output for command in ("run", "sweep", "status", "check"))
+    assert all(command in output for command in ("run", "sweep", "replicas", "status", "tables", "check"))
 
 
 @pytest.mark.parametrize("command", [TINY_RUN, ["sweep", "--profile", "smoke", "--stride", "10"]], ids=["run", "sweep"])
@@ -99,6 +99,7 @@ def test_a_later_stage_without_a_training_says_so():
 
 def test_sweep_parameters_that_change_the_depth_change_the_learning_rate_with_it(monkeypatch):
     swept = []
+    monkeypatch.setattr("qpatch.cli.estimate", lambda pending, *rest: {})
     monkeypatch.setattr("qpatch.sweep.execute_sweep", lambda runs, *rest: swept.extend(runs) or [])
     assert qpatch("sweep", "--stride", "6", "--depth", "50", "-p", "depth=200").exit_code == 0
     assert [run.config.learning_rate for run in swept] == [1e-3]
@@ -106,9 +107,23 @@ def test_sweep_parameters_that_change_the_depth_change_the_learning_rate_with_it
 
 def test_sweep_takes_the_asked_part_of_a_profile(monkeypatch):
     swept = []
+    monkeypatch.setattr("qpatch.cli.estimate", lambda pending, *rest: {})
     monkeypatch.setattr("qpatch.sweep.execute_sweep", lambda runs, *rest: swept.extend(runs) or [])
     qpatch("sweep", "--stride", "6", "--stride", "2", "--depth", "100", "-p", "seed=4")
     assert [run.run_id for run in swept] == ["mnist-s6-d100-seed4", "mnist-s2-d100-seed4"]
+
+
+def test_a_sweep_announces_its_time_before_it_starts_and_builds_the_tables_last(monkeypatch):
+    done = []
+    monkeypatch.setattr("qpatch.cli.estimate", lambda pending, *rest: {(c.run_id, s): 3600.0 for c, s in pending})
+    monkeypatch.setattr("qpatch.sweep.execute_sweep", lambda runs, *rest: done.append("swept") or [])
+    monkeypatch.setattr("qpatch.cli.write_tables", lambda: done.append("tables"))
+    result = qpatch("sweep", "--profile", "seeds", "--stride", "6", "--workers", "3")
+    assert result.output.splitlines()[:2] == [
+        "24 of 24 stages to do; measuring this machine ...",
+        "about 8 h, 3 runs at a time; it can be stopped and goes on where it was",
+    ]
+    assert done == ["swept", "tables"]
 
 
 def test_status_and_check_of_nothing():

@@ -13,7 +13,7 @@ from qpatch.results import STAGES, ResultError, RunFolder
 
 
 def test_defaults_of_the_notebooks_are_the_protocols():
-    assert stage_defaults("train") == {"device": "auto"}
+    assert stage_defaults("train") == {"device": "auto", "variant": "standard"}
     assert stage_defaults("hessian") == {"device": "auto", "tolerance": 1e-3, "max_iterations": 100, "start_seed": 0}
     assert stage_defaults("landscape") == {"device": "auto", "n_points": 20, "margin": 5.0}
 
@@ -65,6 +65,14 @@ def test_bad_parameters_are_refused_with_what_would_be_right(assignment, message
 def test_a_record_keeps_every_parameter_but_the_device():
     recorded = recorded_parameters("hessian", {"tolerance": 1e-5, "device": "cuda", "n_points": 7})
     assert recorded == {"tolerance": 1e-5, "max_iterations": 100, "start_seed": 0}
+
+
+def test_the_standard_variant_goes_without_saying_and_no_other_is_taken_from_the_command_line():
+    assert recorded_parameters("train", {"device": "cpu"}) == {}
+    assert recorded_parameters("train", {"variant": "double"}) == {"variant": "double"}
+    assert recorded_parameters("hessian", {"variant": "double"}) == recorded_parameters("hessian", {})
+    with pytest.raises(ConfigError, match="unknown parameter 'variant'"):
+        parse_parameters(["variant=double"])
 
 
 def test_a_stage_is_stale_for_other_parameters_and_done_on_another_device():

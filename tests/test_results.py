@@ -57,7 +57,7 @@ def states(run: RunFolder) -> list[str]:
 def test_results_are_read_as_they_were_written(run):
     assert run.history()["train_loss"].tolist() == LOSSES
     assert run.history()["epoch"].tolist() == [-1, 0, 1, 2, 3]
-    assert run.iterations()["loss"].tolist() == [2.0]
+    assert run.iterations()["loss"].tolist() == [2.0] * TINY.epochs * TINY.n_batches
     assert run.eigenvalue_estimates().tolist() == [3.0, 4.0]
     assert run.trajectory().shape == (5, TINY.n_angles)
     assert torch.equal(run.best_parameters()["angles"].flatten(), torch.from_numpy(run.trajectory()[3]))
@@ -68,9 +68,10 @@ def test_landscape_has_a_row_for_each_y_and_marks_the_best_epoch(run):
     assert landscape.x.tolist() == [-1, 0, 1]
     assert landscape.y.tolist() == [0, 2]
     assert np.array_equal(landscape.loss, GRID)
-    assert landscape.ratios.tolist() == [0.75, 0.125]
+    assert landscape.ratios.tolist() == [0.75, 0.1875]
     assert landscape.best == 3
-    assert landscape.trajectory[landscape.best].tolist() == [1, -2]  # as laid out for epoch 2
+    assert landscape.trajectory[landscape.best].tolist() == [0, 0]  # as laid out for epoch 2
+    assert landscape.trajectory[-1].tolist() == [2, -1]
 
 
 def test_results_that_are_missing_name_the_file_and_the_remedy():
@@ -210,7 +211,7 @@ def test_values_that_are_not_finite_are_problems(run):
     assert run_problems(run) == [f"{TINY.run_id}: eigenvalue.csv holds a value that is not finite"]
     store_hessian(run, [3.0])
     store_landscape(run, [-1.0, 0.0, 1.0], [0.0, 2.0], GRID * np.array([1, np.inf, 1]))
-    assert run_problems(run) == [f"{TINY.run_id}: landscape.csv holds a value that is not finite"]
+    assert run_problems(run) == [f"{TINY.run_id}: landscape.csv or trajectory.csv holds a value that is not finite"]
 
 
 # -- all runs -----------------------------------------------------------------------------------------------------
@@ -242,7 +243,7 @@ def test_summary_has_a_row_a_run_with_gaps_where_stages_are_missing(run):
     table = summary([run, bare]).set_index("run_id")
     first, second = table.loc[TINY.run_id], table.loc[bare.run_id]
     assert (first["best_epoch"], first["train_loss"], first["test_loss"]) == (2, 0.25, 1.25)
-    assert (first["lambda_max"], first["pc1_ratio"], first["pc2_ratio"]) == (4.0, 0.75, 0.125)
+    assert (first["lambda_max"], first["pc1_ratio"], first["pc2_ratio"]) == (4.0, 0.75, 0.1875)
     assert (second["best_epoch"], second["train_loss"]) == (0, 1.5)
     assert second[["lambda_max", "pc1_ratio", "pc2_ratio"]].isna().all()
     assert (first["n_patches"], first["n_parameters"]) == (4, 4 * 56)

@@ -5,10 +5,11 @@ import os
 import pytest
 from helpers import TINY, held_by_another_process, store_hessian, store_landscape, store_spectrum, store_training
 from numpy import ones
+from pandas import DataFrame
 
 from qpatch import sweep
 from qpatch.notebooks import NotebookError, recorded_parameters
-from qpatch.results import STAGES, RunFolder
+from qpatch.results import OUTPUTS, STAGES, RunFolder
 
 CONFIGS = [TINY, TINY.replace(seed=2), TINY.replace(seed=3)]
 LOSSES = [2.0, 1.0, 1.0, 1.0, 1.0]
@@ -20,6 +21,9 @@ def store_all_stages(config) -> None:
     store_landscape(run, [0.0, 1.0], [0.0, 1.0], ones((2, 2)))
     run.write_record("landscape", recorded_parameters("landscape", {}), 1.0, {}, ratios=[0.7, 0.2], best_epoch=0)
     store_spectrum(run, recorded_parameters("spectrum", {}))
+    for name in OUTPUTS["slices"]:
+        run.write_csv(name, DataFrame({"loss": [1.0]}))
+    run.write_record("slices", recorded_parameters("slices", {}), 1.0, {})
 
 
 @pytest.fixture
@@ -102,3 +106,42 @@ def test_processors_are_shared_out_among_the_workers_and_given_back(monkeypatch)
     assert seen == [["2"] * len(sweep.THREAD_VARIABLES)] * (3 * len(STAGES))
     assert os.environ["OMP_NUM_THREADS"] == "5"
     assert "MKL_NUM_THREADS" not in os.environ
+
+
+# -- progress -----------------------------------------------------------------------------------------------------
+
+
+def test_progress_counts_stages_and_corrects_its_estimate_by_what_was_taken():
+    progress = sweep.Progress({("a", "train"): 100.0, ("a", "hessian"): 20.0, ("b", "train"): 100.0}, workers=2)
+    assert progress.remaining() == 120  # the longer run, after 110 on two workers
+    line = progress.finish("b", "train", 200.0)  # twice as long as estimated
+    assert line == "b: train done in 3 min; 1 of 3 stages, about 4 min left"
+    assert progress.remaining() == 240
+    progress.finish("a", "train", 100.0)
+    assert progress.remaining() == 20 * 1.5
+    assert progress.finish("a", "hessian", 20.0) == "a: hessian done in 20 s; 3 of 3 stages"
+
+
+def test_a_failed_run_is_no_longer_waited_for():
+    progress = sweep.Progress({("a", "train"): 100.0, ("b", "train"): 50.0}, workers=1)
+    progress.drop("a")
+    assert progress.remaining() == 50
+
+
+def test_a_sweep_says_what_is_left_after_every_stage(executed):
+    runs = [RunFolder(config) for config in (CONFIGS[0], CONFIGS[2])]
+    pending = sweep.pending_stages(runs, {}, STAGES[:2])
+    assert pending == [(run.config, stage) for run in runs for stage in STAGES[:2]]
+    progress, lines = sweep.Progress({(config.run_id, stage): 60.0 for config, stage in pending}, 1), []
+    sweep.execute_sweep(runs, {}, 1, lines.append, STAGES[:2], progress)
+    assert executed == [(seed, stage) for seed in (1001, 3) for stage in STAGES[:2]]
+    assert [line.split("; ")[1].split(" stages")[0] for line in lines if "stages" in line] == [
+        f"{done} of 4" for done in (1, 2, 3, 4)
+    ]
+    assert len(lines) == 6  # and one a run
+
+
+def test_what_is_done_is_not_pending():
+    store_all_stages(TINY)
+    assert sweep.pending_stages([RunFolder(TINY)], {}) == []
+    assert sweep.pending_stages([RunFolder(TINY)], {"tolerance": 1e-6}) == [(TINY, "hessian")]

@@ -1,0 +1,142 @@
+"""The paper's claims tested over seeds: stored runs in, one row a comparison out, each with the test that it rests on.
+
+Losses and eigenvalues are compared by Welch's t-test of their logarithms, accuracies by a bootstrap over the test
+images (the same for all) and the seeds. All p-values of the table are adjusted together, by Holm's method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from qpatch.claims import CLAIMS, TURNING_PATCHES, Claim, claim_pairs
+from qpatch.inference import (
+    Test,
+    crossed_bootstrap,
+    holm,
+    judge,
+    pairs_that_agree,
+    partial_slope,
+    rank_trend,
+    welch_of_logs,
+)
+from qpatch.results import RunFolder, reference_table
+from qpatch.seeds import SIZE, unpack
+
+COLUMNS = [
+    "claim", "step", "first", "second", "method", "effect", "low", "high", "p", "p_holm", "n", "agree", "pairs",
+    "outcome",
+]  # fmt: skip
+FEWEST_LANDSCAPES = 5  # Kendall's test of fewer cannot reach the 5 per cent level whatever it sees
+
+
+def verdicts_table(seeds: pd.DataFrame, images: pd.DataFrame, full: Sequence[RunFolder] = ()) -> pd.DataFrame:
+    """Every comparison of every claim that the data reach; the columns are `COLUMNS`.
+
+    Args:
+        seeds: of `seeds.seeds_table`: several seeds of each configuration.
+        images: of `seeds.images_table`.
+        full: full-size runs, replicas among them, for the claims about trajectories and landscapes.
+    """
+    rows = []
+    for claim in CLAIMS:
+        if claim.kind in ("trend", "turn"):
+            rows += _pair_rows(claim, seeds, images)
+        elif claim.kind == "partial":
+            rows += _partial_rows(claim, seeds)
+        elif claim.kind == "level":
+            rows += _level_rows(claim, full)
+        else:
+            rows += _basin_rows(claim, full)
+    table = pd.DataFrame(rows, columns=[*COLUMNS, "rises"])
+    tested = table["p"].notna()
+    table.loc[tested, "p_holm"] = holm(table.loc[tested, "p"].astype(float))
+    table.loc[tested, "outcome"] = [judge(row.effect, row.p_holm, row.rises) for row in table[tested].itertuples()]
+    return table[COLUMNS]
+
+
+def _pair_rows(claim: Claim, seeds: pd.DataFrame, images: pd.DataFrame) -> list[dict]:
+    if seeds.empty:
+        return []
+    seeds = seeds.dropna(subset=[claim.quantity])
+    counts = seeds.groupby(SIZE).size()
+    sizes = counts[counts > 1].index.to_frame(index=False)
+    if claim.kind == "turn":
+        sizes = sizes[sizes["n_patches"] == TURNING_PATCHES].reset_index(drop=True)
+    rows = []
+    for step, (i, j) in enumerate(claim_pairs(claim, sizes)):
+        groups = [seeds.merge(sizes.iloc[[place]], on=SIZE) for place in (i, j)]
+        test = _test_pair(claim, groups, images)
+        if test is not None:
+            agree = pairs_that_agree(*(group[claim.quantity] for group in groups), rises=claim.rises)
+            labels = [_label(sizes.iloc[place]) for place in (i, j)]
+            rows.append(_row(claim, step, labels, test, agree))
+    return rows
+
+
+def _test_pair(claim: Claim, groups: list[pd.DataFrame], images: pd.DataFrame) -> Test | None:
+    if claim.quantity != "test_accuracy":
+        return welch_of_logs(*(group[claim.quantity] for group in groups))
+    known = {row["run_id"]: unpack(row["right"], row["images"]) for row in images.to_dict("records")}
+    if not all(run_id in known for group in groups for run_id in group["run_id"]):
+        return None
+    return crossed_bootstrap(*(np.array([known[run_id] for run_id in group["run_id"]]) for group in groups))
+
+
+def _partial_rows(claim: Claim, seeds: pd.DataFrame) -> list[dict]:
+    seeds = seeds.dropna(subset=[claim.quantity]) if len(seeds) else seeds
+    if len(seeds) < 5 or seeds[claim.along].nunique() < 2:
+        return []
+    logs = {name: np.log(seeds[name].to_numpy(float)) for name in (claim.quantity, claim.fixed, claim.along)}
+    test = partial_slope(logs[claim.quantity], logs[claim.fixed], logs[claim.along])
+    return [_row(claim, 0, ["all", "all"], test)]
+
+
+def _level_rows(claim: Claim, full: Sequence[RunFolder]) -> list[dict]:
+    """A universal statement: one run below the level is enough against it."""
+    done = [run for run in full if run.state("landscape") == "done"]
+    if not done:
+        return []
+    sums = np.array([sum(run.record("landscape")["ratios"]) for run in done])
+    held = int((sums > claim.at_least).sum())
+    test = Test("count of runs", float(sums.min()), np.nan, np.nan, np.nan, (len(done),))
+    complete = len({run.run_id for run in done}) == len(reference_table("runs"))
+    outcome = "contradicted" if held < len(done) else "holds" if complete else "undecided"
+    return [_row(claim, 0, ["all", "all"], test, (held, len(done))) | {"outcome": outcome}]
+
+
+def _basin_rows(claim: Claim, full: Sequence[RunFolder]) -> list[dict]:
+    """Do the landscapes' minima get fewer as parameters grow? One run a configuration: replicas are left out."""
+    maps = {run.run_id: run for run in full if run.state("landscape") == "done" and len(run.landscape().x) > 2}
+    if not maps:
+        return []
+    minima = np.array([count_minima(run.landscape().loss) for run in maps.values()])
+    sizes = np.array([run.config.n_angles for run in maps.values()])
+    single = (int((minima == 1).sum()), len(maps))
+    if len(maps) < FEWEST_LANDSCAPES or len(set(minima)) == 1:
+        test = Test("count of minima", float(minima.max()), np.nan, np.nan, np.nan, (len(maps),))
+        return [_row(claim, 0, ["all", "all"], test, single) | {"outcome": "undecided"}]
+    return [_row(claim, 0, ["all", "all"], rank_trend(minima, sizes), single)]
+
+
+def count_minima(loss: np.ndarray) -> int:
+    """Points of a grid ``(rows, columns)`` that lie lower than all their neighbours, eight or at the rim fewer."""
+    padded = np.pad(loss, 1, constant_values=np.inf)
+    rows, columns = loss.shape
+    shifts = [(i, j) for i in range(3) for j in range(3) if (i, j) != (1, 1)]
+    return int(np.all([loss < padded[i : i + rows, j : j + columns] for i, j in shifts], axis=0).sum())
+
+
+def _row(claim: Claim, step: int, labels: list[str], test: Test, agree: tuple[int, int] | None = None) -> dict:
+    agreeing, pairs = agree or (None, None)
+    return {
+        "claim": claim.name, "step": step, "first": labels[0], "second": labels[1], "method": test.method,
+        "effect": test.effect, "low": test.low, "high": test.high, "p": test.p, "p_holm": np.nan,
+        "n": " + ".join(map(str, test.n)), "agree": agreeing, "pairs": pairs, "outcome": "", "rises": claim.rises,
+    }  # fmt: skip
+
+
+def _label(size: pd.Series) -> str:
+    return f"{size['n_patches']:.0f} patches, depth {size['depth']:.0f}"

@@ -1,0 +1,102 @@
+"""Runs of several seeds: which ones tests rest on, and which test images they get right."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import TINY, store_training
+
+from qpatch import seeds, stages
+from qpatch.config import SEED_EPOCHS, RunConfig, profile_runs
+from qpatch.results import RunFolder
+
+
+def folders(*configs) -> list[RunFolder]:
+    return [RunFolder(config) for config in configs]
+
+
+def test_the_seeds_profile_is_four_further_seeds_of_six_sizes_on_sixteen_epochs():
+    runs = profile_runs("seeds")
+    assert len(runs) == 24
+    assert {run.seed for run in runs} == {1002, 1003, 1004, 1005}
+    assert {(run.stride, run.depth) for run in runs} == {(6, 50), (6, 100), (6, 200), (3, 50), (3, 100), (2, 50)}
+    assert {run.epochs for run in runs} == {SEED_EPOCHS} == {16}
+    assert all(seeds.has_paper_size(run) and not run.is_paper_run for run in runs)
+
+
+def test_only_the_seed_and_the_epochs_may_differ_from_the_paper():
+    assert seeds.has_paper_size(RunConfig(stride=3, depth=150, seed=9, epochs=7))
+    assert not seeds.has_paper_size(RunConfig(depth=50, learning_rate=0.02))
+    assert not seeds.has_paper_size(RunConfig(depth=8))
+    assert not seeds.has_paper_size(TINY)
+
+
+def test_runs_are_those_of_the_schedule_with_most_repeated_seeds():
+    short = [RunConfig(depth=depth, seed=seed, epochs=16) for depth in (50, 100) for seed in (1, 2)]
+    alone = RunConfig(stride=3, seed=1, epochs=16)
+    paper = [RunConfig(), RunConfig(depth=100)]
+    chosen = seeds.seed_runs(folders(*short, alone, *paper, TINY))
+    assert [run.config for run in chosen] == short
+    long = [RunConfig(depth=depth, seed=2) for depth in (50, 100)]  # with the paper's own: two seeds of 50 epochs
+    assert {run.config.epochs for run in seeds.seed_runs(folders(*short, *paper, *long))} == {50}
+    assert seeds.seed_runs(folders(*paper)) == []
+
+
+def test_bits_are_packed_and_unpacked():
+    right = np.random.default_rng(0).random(13) < 0.5
+    assert seeds.pack(np.array([1, 0, 0, 0, 0, 0, 0, 1, 1], bool)) == "8180"
+    assert np.array_equal(seeds.unpack(seeds.pack(right), 13), right)
+
+
+def test_right_images_are_the_best_models(shapes):
+    run = stages.train(TINY, "cpu", shapes).run
+    right = seeds.right_images(run)
+    best = run.history().set_index("epoch").loc[run.record("train")["best_epoch"]]
+    assert right.shape == (TINY.n_test,)
+    assert right.mean() == pytest.approx(best["test_accuracy"])
+
+
+@pytest.fixture
+def pair(monkeypatch):
+    """Two seeds, every run with 40 per cent of its test images right, as their histories say; and what was computed."""
+    computed = []
+
+    def right_images(run):
+        computed.append(run.config.seed)
+        return np.arange(run.config.n_test) < 0.4 * run.config.n_test
+
+    monkeypatch.setattr(seeds, "right_images", right_images)
+    losses = [2.0, 1.0, *[1.5] * 15]
+    return [store_training(RunConfig(seed=seed, epochs=16), losses, shift=seed) for seed in (1, 2)], computed
+
+
+def test_images_are_computed_once_for_the_same_parameters(pair):
+    runs, computed = pair
+    table = seeds.images_table(runs, known=pd.DataFrame())
+    assert computed == [1, 2]
+    assert seeds.images_table(runs, table).equals(table)
+    assert computed == [1, 2]
+    store_training(RunConfig(seed=2, epochs=16), [2.0, 1.0, *[1.5] * 15], shift=9.0)
+    seeds.images_table(runs, table)
+    assert computed == [1, 2, 2]
+
+
+def test_images_that_contradict_the_history_are_a_problem(pair):
+    runs, _ = pair
+    table = seeds.images_table(runs, known=pd.DataFrame())
+    assert seeds.images_problems(runs, table) == []
+    table.loc[0, "right"] = seeds.pack(np.arange(10_000) < 4003)
+    (problem,) = seeds.images_problems(runs, table)
+    assert "has 4003 images right for mnist-s6-d050-seed1-78e9d3a6, its history 4000" in problem
+    table.loc[1, "best"] = "0"
+    assert "no row for the parameters of mnist-s6-d050-seed2" in seeds.images_problems(runs, table)[1]
+    assert len(seeds.images_problems(runs, pd.DataFrame())) == 2
+
+
+def test_the_table_has_a_row_a_run(pair):
+    runs, _ = pair
+    table = seeds.seeds_table(runs)
+    assert table["seed"].tolist() == [1, 2]
+    assert set(table["epochs"]) == {16}
+    assert table["train_loss"].tolist() == [1.0, 1.0]
+    assert table["lambda_max"].isna().all()
+    assert seeds.seeds_table([]).empty
