@@ -1,0 +1,138 @@
+"""What the answers about patches, circuits, readout and the engine are held against."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from qpatch import blocks, engine
+from qpatch.compare import call, fail_unless, same, same_function, same_set, to_values
+from qpatch.config import RunConfig, valid_strides
+from qpatch.hessian import dense_hessian
+from qpatch.model import cut_patches
+from qpatch.readout import expectation_values_plainly
+
+ANGLE_PAIRS = [(0.0, 0.0), (0.3, 0.7), (-1.1, 2.5), (np.pi / 2, np.pi / 3)]
+
+
+def _one_qubit(state):
+    def expected(theta1, theta2):
+        rx, ry = (
+            blocks.rotation_gates(torch.tensor(theta, dtype=torch.float64), axis)
+            for theta, axis in ((theta1, "x"), (theta2, "y"))
+        )
+        return (ry @ rx)[:, 0]
+
+    same_function(state, expected, ANGLE_PAIRS)
+
+
+def _hessian_by_hand(hessian, saddle):
+    def expected(*theta):
+        return dense_hessian(lambda t: torch.cos(t[0]) * torch.cos(t[1]), torch.tensor(theta, dtype=torch.float64))
+
+    same_function(hessian, expected, ANGLE_PAIRS)
+    point = to_values(saddle, "the saddle")
+    fail_unless(point.shape == (2,), "the saddle is a point of two angles")
+    slope = np.abs([np.sin(point[0]) * np.cos(point[1]), np.cos(point[0]) * np.sin(point[1])])
+    fail_unless(slope.max() < 1e-6, "the gradient does not vanish at the saddle; are the angles in radians?")
+    low, high = np.linalg.eigvalsh(expected(*point))
+    fail_unless(low < 0 < high, "at this point both curvatures have the same sign: a minimum or a maximum, no saddle")
+
+
+def _plateau(variance):
+    found = {}
+    for n_qubits, depth in ((4, 2), (4, 16), (6, 16)):
+        found[n_qubits, depth] = float(to_values(call(variance, n_qubits, depth, what="variance")))
+        ratio = found[n_qubits, depth] / _shift_variance(n_qubits, depth)
+        fail_unless(
+            0.5 < ratio < 2,
+            f"the variance for {n_qubits} qubits at depth {depth} is too {'large' if ratio > 1 else 'small'} for what"
+            f" chance can do; is it the derivative by a middle angle, its variance and not its standard deviation,"
+            f" with all angles between 0 and 2 pi?",
+        )
+
+
+def _shift_variance(n_qubits: int, depth: int, samples: int = 200) -> float:
+    """Variance of the derivative by the middle angle, by the parameter-shift rule on angles of another seed."""
+    generator = torch.Generator().manual_seed(12345)
+    n_angles = 6 * n_qubits * depth + 2 * n_qubits**2
+    angles = torch.rand((samples, n_angles), generator=generator) * 2 * torch.pi
+    sides = []
+    for shift in (torch.pi / 2, -torch.pi / 2):
+        moved = angles.clone()
+        moved[:, n_angles // 2] += shift
+        features = torch.zeros(1, samples, n_qubits**2)
+        sides.append(engine.expectations(engine.prepare(moved, n_qubits), features, n_classes=1)[:, 0, 0])
+    return ((sides[0] - sides[1]) / 2).var().item()
+
+
+def _strides(strides, numbers):
+    same_set(strides, valid_strides(14, 4), "the list of strides")
+    wanted = [RunConfig(stride=int(stride), n_qubits=4, n_classes=8).n_patches for stride in to_values(strides)]
+    same(numbers, wanted, what="the list of numbers of patches")
+
+
+def _coverage(coverage):
+    windows = cut_patches(torch.arange(196.0).reshape(1, 14, 14), 8, 2)
+    same(coverage, torch.bincount(windows.flatten().long(), minlength=196).reshape(14, 14), what="the coverage")
+
+
+def _depth_for_patches(depth):
+    wanted = RunConfig(stride=6, depth=200).n_angles
+    fitting = [d for d in range(1, 201) if RunConfig(stride=2, depth=d).n_angles == wanted]
+    same(depth, fitting[0], what="the depth")
+
+
+def _scale(probability):
+    def expected(c, a, n_classes):
+        means = torch.full((n_classes,), -a, dtype=torch.float64)
+        means[0] = a
+        return torch.softmax(c * means, dim=0)[0]
+
+    same_function(probability, expected, [(1.0, 1.0, 10), (100.0, 0.05, 10), (100.0, 0.01, 4), (2.0, -0.5, 3)])
+
+
+def _block(block):
+    def expected(x_angles, y_angles):
+        angles = torch.tensor(np.stack([x_angles, y_angles]))[None, None]  # (batch, depth, 2, n)
+        return blocks.stretch_states(angles)[0]
+
+    generator = np.random.default_rng(5)
+    same_function(block, expected, [tuple(generator.uniform(0, np.pi, size=(2, 4))) for _ in range(3)])
+
+
+def _readout(outputs):
+    generator = np.random.default_rng(6)
+    for _ in range(3):
+        psi = generator.normal(size=16) + 1j * generator.normal(size=16)
+        psi /= np.linalg.norm(psi)
+        wanted = expectation_values_plainly(torch.from_numpy(psi)[None, None], 4)[0, 0]
+        same(call(outputs, psi), wanted, what="the array of outputs")
+
+
+def _engine_memory(gigabytes):
+    config, bytes_per_entry = RunConfig(stride=2, depth=200), torch.complex64.itemsize
+    matrices = config.n_patches * 2 * config.depth  # the first stretch needs a vector only
+    same(gigabytes, matrices * 4**config.n_qubits * bytes_per_entry / 1e9, what="the memory in gigabytes")
+
+
+def _ring_signs(signs):
+    def expected(n_qubits):
+        return blocks.ring_signs(n_qubits, torch.float64, torch.device("cpu"))
+
+    same_function(signs, expected, [(2,), (4,), (6,)])
+
+
+CHECKS = {
+    "ex-one-qubit": _one_qubit,
+    "ex-hessian-by-hand": _hessian_by_hand,
+    "ex-plateau": _plateau,
+    "ex-strides": _strides,
+    "ex-coverage": _coverage,
+    "ex-depth-for-patches": _depth_for_patches,
+    "ex-scale": _scale,
+    "ex-block": _block,
+    "ex-readout": _readout,
+    "ex-engine-memory": _engine_memory,
+    "ex-ring-signs": _ring_signs,
+}

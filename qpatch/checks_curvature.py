@@ -1,0 +1,167 @@
+"""What the answers about curvature are held against: eigenvalues, Lanczos, traces, the Gauss-Newton matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from qpatch.compare import AnswerError, call, fail_unless, same, same_function, to_values
+from qpatch.config import RunConfig
+from qpatch.curvature import LossCurvature
+from qpatch.data import load_dataset
+from qpatch.density import lanczos
+from qpatch.hessian import dense_hessian
+from qpatch.model import PatchQNN
+from qpatch.results import reference_table
+from qpatch.spectrum import extreme_eigenpairs
+from qpatch.structure import block_product
+
+
+def _symmetric(eigenvalues, seed: int = 0) -> np.ndarray:
+    size = len(eigenvalues)
+    basis = np.linalg.qr(np.random.default_rng(seed).normal(size=(size, size)))[0]
+    return basis @ np.diag(eigenvalues) @ basis.T
+
+
+def _step(step):
+    row = reference_table("runs").query("n_patches == 4 and depth == 200").iloc[0]
+    # The largest step at which the error 1 - step * lambda of plain descent does not grow.
+    same(step, 2 / row["lambda_max"], 1e-3, "the step")
+
+
+def _folds(overall):
+    def expected(means, sizes):
+        return np.average(means, weights=sizes)
+
+    arguments = [(np.array([1.0, 2.0, 4.0]), np.array([5, 5, 5])), (np.array([1.0, 2.0, 4.0]), np.array([1, 2, 7]))]
+    same_function(overall, expected, arguments)
+
+
+def _power(largest):
+    for eigenvalues in ([5, 2, 1, 0, -3], [3, 2, 1, 0, -5], [-1, -2, -3, -4, -6]):
+        matrix = _symmetric(np.array(eigenvalues, float))
+        found = float(to_values(call(largest, lambda v, matrix=matrix: matrix @ v, len(matrix), what="largest")))
+        fail_unless(
+            not np.isclose(found, min(eigenvalues), rtol=1e-3),
+            "this is the eigenvalue of largest magnitude, but a negative one; the largest is asked for, with its sign",
+        )
+        same(found, max(eigenvalues), 1e-3, "the largest eigenvalue")
+
+
+def _lanczos(answer):
+    matrix = _symmetric(np.concatenate([np.linspace(-0.5, 0.5, 40), [3, 7]]))
+    start = np.random.default_rng(1).normal(size=len(matrix))
+
+    def product(vector):
+        return matrix @ vector
+
+    found = call(answer, product, start, 15, what="lanczos")
+    fail_unless(isinstance(found, tuple) and len(found) == 2, "lanczos returns two arrays, alpha and beta")
+    alpha, beta = to_values(found[0], "alpha"), to_values(found[1], "beta")
+    fail_unless(alpha.shape == (15,) and beta.shape == (14,), "for 15 steps alpha has 15 entries and beta 14")
+    wanted = lanczos(lambda v: torch.from_numpy(product(v.numpy())), torch.zeros(42, dtype=torch.float64), 15, start)
+    same(alpha[0], start @ product(start) / (start @ start), what="the first entry of alpha")
+    nodes = np.linalg.eigvalsh(np.diag(alpha) + np.diag(beta, 1) + np.diag(beta, -1))
+    try:
+        same(nodes, wanted.values, 1e-6, "the spectrum of the tridiagonal matrix")
+    except AnswerError as error:
+        raise AnswerError(f"{error}; do the vectors stay orthogonal to all before them?") from None
+
+
+def _trace(samples):
+    matrix = _symmetric(np.linspace(-1, 3, 12), seed=3)
+    n_samples = 4000
+    found = to_values(call(samples, lambda v: matrix @ v, len(matrix), n_samples, what="samples"), "the samples")
+    fail_unless(found.shape == (n_samples,), f"give {n_samples} samples in an array of one axis")
+    variance = 2 * (np.sum(matrix**2) - np.sum(np.diag(matrix) ** 2))
+    error = (variance / n_samples) ** 0.5
+    fail_unless(
+        abs(found.mean() - np.trace(matrix)) < 5 * error,
+        "the mean is further from the trace than chance explains; are the vectors normalised, or the signs not even?",
+    )
+    spread = found.var() / variance
+    fail_unless(spread > 0.8, "the samples vary too little; is each one of a fresh vector, and none of them a mean?")
+    fail_unless(spread < 1.2, "the samples vary more than random signs would make them; are they normal deviates?")
+
+
+def _noise(ratio):
+    value = float(to_values(ratio, "the ratio"))
+    fail_unless(value > 0, "the loss falls under noise; was the loss at the point itself taken away?")
+    fail_unless(value < 1.6, "the rise is too large; does the prediction have its factor 1/2, and sigma squared?")
+    fail_unless(
+        value > 0.6, "the rise is too small; is the prediction divided by two, and sigma as small as asked for?"
+    )
+
+
+def _alike(copies):
+    rows = np.random.default_rng(1).normal(size=(9, 3))
+    single = rows.T @ rows
+    for n_patches in (1, 4):
+        block = single / n_patches**2
+        wanted = np.block([[block] * n_patches] * n_patches)
+        same(call(copies, single, n_patches, what="copies"), wanted, what=f"the matrix of {n_patches} copies")
+
+
+def _gauss_newton(answer):
+    generator = np.random.default_rng(2)
+
+    def expected(jacobian, logits):
+        point = torch.zeros(jacobian.shape[1], dtype=torch.float64)
+        jacobian, logits = torch.from_numpy(jacobian), torch.from_numpy(logits)
+        label = torch.tensor(1)
+        return dense_hessian(lambda theta: cross_entropy(jacobian @ theta + logits, label), point)
+
+    same_function(answer, expected, [(generator.normal(size=(5, 3)), generator.normal(size=5)) for _ in range(2)])
+
+
+def _undo(plain_fall, undone_fall):
+    size = {"n_train": 200, "n_test": 100, "batch_size": 100}
+    four = RunConfig(stride=10, depth=2, n_qubits=4, n_classes=4, **size)
+    nine = four.replace(stride=5)
+    before = _largest_gauss_newton(four)
+    same(plain_fall, before / _largest_gauss_newton(nine), 1e-2, "the fall at the same scale")
+    undone = nine.replace(scale=four.scale * (nine.n_patches / four.n_patches) ** 0.5)
+    same(undone_fall, before / _largest_gauss_newton(undone), 1e-2, "the fall at the larger scale")
+
+
+def _largest_gauss_newton(config: RunConfig) -> float:
+    """The largest eigenvalue by the angles, by products on dual numbers."""
+    curvature = LossCurvature(PatchQNN(config), load_dataset(config).train)
+    angles = np.arange(config.n_angles)
+    block = block_product(curvature.gauss_newton_product, curvature.like, angles)
+    return float(extreme_eigenpairs(*block, k=1, smallest=0, tolerance=1e-4).largest[0])
+
+
+def _rate(with_own_rate, with_one_rate):
+    for values, name in ((with_own_rate, "with_own_rate"), (with_one_rate, "with_one_rate")):
+        found = to_values(values, name)
+        fail_unless(found.shape == (3,), f"{name} should hold three eigenvalues, one a depth")
+        fail_unless(bool((found > 0).all()), f"{name} holds an eigenvalue that is not positive; the largest is one")
+    same(
+        with_one_rate[1], with_own_rate[1], 0.05, "the eigenvalue at depth 4, whose two rates are equal, in the second"
+    )
+
+
+def _seeds(logarithms, spread, step):
+    values = to_values(logarithms, "logarithms")
+    fail_unless(values.shape == (2, 3), "logarithms should have two rows of three: a row for 4 patches, one for 9")
+    fail_unless(np.unique(values).size == 6, "two of the logarithms are equal; does every run have its own seed?")
+    variances = np.sum((values - values.mean(axis=1, keepdims=True)) ** 2, axis=1) / 2
+    same(spread, variances.mean() ** 0.5, 0.5, "the spread")
+    same(step, values.mean(axis=1)[0] - values.mean(axis=1)[1], 1e-3, "the step")
+
+
+CHECKS = {
+    "ex-step": _step,
+    "ex-folds": _folds,
+    "ex-power": _power,
+    "ex-lanczos": _lanczos,
+    "ex-trace": _trace,
+    "ex-noise": _noise,
+    "ex-alike": _alike,
+    "ex-gauss-newton": _gauss_newton,
+    "ex-undo": _undo,
+    "ex-rate": _rate,
+    "ex-seeds": _seeds,
+}

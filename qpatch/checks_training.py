@@ -1,0 +1,139 @@
+"""What the answers about training, accuracies, claims and rounding are held against."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.stats import binom
+
+from qpatch.classroom import small_config, trained
+from qpatch.compare import call, fail_unless, same, same_function, same_set, to_values
+from qpatch.config import PAPER_LEARNING_RATES, RunConfig
+from qpatch.results import reference_table
+
+
+def _rates() -> np.ndarray:
+    """The learning rate of each of the 50 epochs, from PyTorch's own schedule, in units of the first."""
+    config = RunConfig()
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=config.cosine_period)
+    rates = []
+    for _ in range(config.epochs):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return np.array(rates)
+
+
+def _zero_rate(still):
+    same_set(still, np.flatnonzero(np.isclose(_rates(), 0, atol=1e-12)), "the list of epochs")
+
+
+def _steps(steps, moving):
+    config = RunConfig()
+    same(steps, config.n_batches * config.epochs, what="the number of steps")
+    same(moving, config.n_batches * int((_rates() > 1e-12).sum()), what="the number of steps that move the weights")
+
+
+def _adam(adam):
+    def expected(gradients, rates):
+        parameter = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+        optimizer = torch.optim.Adam([parameter])
+        path = []
+        for gradient, rate in zip(gradients, rates, strict=True):
+            optimizer.param_groups[0]["lr"] = rate
+            parameter.grad = torch.tensor([gradient], dtype=torch.float64)
+            optimizer.step()
+            path.append(parameter.item())
+        return np.array(path)
+
+    generator = np.random.default_rng(7)
+    for _ in range(2):
+        gradients, rates = generator.normal(size=12), generator.uniform(0, 0.1, size=12)
+        rates[4:7] = 0
+        found = to_values(call(adam, gradients, rates), "the array of positions")
+        if found.size == len(gradients):
+            # The first two steps tell most: the bias correction is strongest there.
+            same(found.ravel()[:1], expected(gradients, rates)[:1], 1e-5, "the first position")
+        same(found, expected(gradients, rates), 1e-5, "the array of positions")
+
+
+def _published(column: str):
+    return reference_table("runs").pivot(index="n_patches", columns="depth", values=column)
+
+
+def _same_size(factor):
+    table = _published("lambda_max")
+    same(factor, table.loc[4, 200] / table.loc[16, 50], 1e-3, "the factor")
+
+
+def _gap(gaps):
+    same(gaps, (_published("test_loss") - _published("train_loss")).mean(axis=1), 1e-3, "the array of mean gaps")
+
+
+def _error_bar(z_4_16, z_9_16):
+    accuracy = _published("test_accuracy")[200]
+    variance = accuracy * (1 - accuracy) / RunConfig().n_test
+    for fewer, z in ((4, z_4_16), (9, z_9_16)):
+        wanted = (accuracy[16] - accuracy[fewer]) / np.hypot(variance[16] ** 0.5, variance[fewer] ** 0.5)
+        same(z, wanted, 1e-2, f"the number of standard errors between {fewer} and 16 patches")
+
+
+def _chance(chance):
+    def expected(agree, total):
+        return binom.sf(agree - 1, total, 0.5)
+
+    same_function(chance, expected, [(8, 8), (0, 5), (6, 8), (9, 11)])
+
+
+def _confounded(correlation):
+    rates, depths = np.log(list(PAPER_LEARNING_RATES.values())), np.log(list(PAPER_LEARNING_RATES))
+    centred = rates - rates.mean(), depths - depths.mean()  # each of the four pairs as often as any other
+    wanted = centred[0] @ centred[1] / np.linalg.norm(centred[0]) / np.linalg.norm(centred[1])
+    same(correlation, wanted, 1e-3, "the correlation")
+
+
+def _power_law(a, b):
+    logarithms = np.log(_published("lambda_max"))
+    # In a full table each exponent is the slope of the means along its own axis.
+    for exponent, axis, name in ((a, 1, "patches"), (b, 0, "depth")):
+        means = logarithms.mean(axis=axis)
+        wanted = np.polyfit(np.log(means.index), means, 1)[0]
+        same(exponent, wanted, 1e-3, f"the exponent of {name}")
+
+
+def _order(a, b, c):
+    for number in (a, b, c):
+        fail_unless(isinstance(number, np.float32), f"give numbers of type np.float32, not {type(number).__name__}")
+    left, right = (a + b) + c, a + (b + c)
+    fail_unless(bool(np.isfinite([left, right]).all()), "a sum overflows; take smaller numbers")
+    fail_unless(left != right, "both orders give the same sum; let one addition lose digits that the other keeps")
+
+
+def _parting(differences):
+    config = small_config(epochs=12)
+    values = to_values(differences, "the array of differences")
+    fail_unless(
+        values.shape == (config.epochs + 1,), f"give {config.epochs + 1} differences, that at the start included"
+    )
+    fail_unless(bool((values >= 0).all()), "a difference is negative; take magnitudes")
+    fail_unless(
+        values.max() > 0, "the two runs do not differ at all; was the angle changed before the Trainer was made?"
+    )
+    slope = abs(trained(config.replace(epochs=1), 1e-3).losses[0] - trained(config.replace(epochs=1)).losses[0]) / 1e-3
+    fail_unless(values[0] < 1e-4 * max(slope, 1), "the difference at the start is too large for a change of 1e-6")
+
+
+CHECKS = {
+    "ex-zero-rate": _zero_rate,
+    "ex-steps": _steps,
+    "ex-adam": _adam,
+    "ex-same-size": _same_size,
+    "ex-gap": _gap,
+    "ex-error-bar": _error_bar,
+    "ex-chance": _chance,
+    "ex-confounded": _confounded,
+    "ex-power-law": _power_law,
+    "ex-order": _order,
+    "ex-parting": _parting,
+}
