@@ -10,6 +10,8 @@ BENCH ?=
 TORCH_INDEX ?=
 # Public address of the repository, for the book's launch buttons; the publishing workflow sets it, empty means none.
 export QPATCH_REPOSITORY_URL ?=
+# The branch that they open.
+export QPATCH_REPOSITORY_BRANCH ?= main
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,7 +20,7 @@ SITE := _build/html
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book test test-slow lint study bench bench-setup serve site-test clean
+.PHONY: help setup book test test-slow lint study bench bench-setup serve spell site-test pdf student clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +32,9 @@ book: setup  ## run the missing class-profile runs, execute all chapters, build 
 	$(BIN)/jupyter-book build . --all -W -n --keep-going
 	@echo "The book is at $(CURDIR)/$(SITE)/index.html"
 
+student: setup  ## write notebooks for students (stubs) and instructors (solutions, executed) into _build
+	$(BIN)/python -m qpatch.course
+
 test: setup  ## run the test suite
 	$(BIN)/python -m pytest
 
@@ -40,7 +45,12 @@ lint: setup  ## check style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-study: setup  ## run a whole sweep (PROFILE=paper, class or smoke)
+spell: setup  ## check the spelling of the prose; words no dictionary knows are in book/words.txt
+	@command -v hunspell >/dev/null && hunspell -D 2>&1 </dev/null | grep -q en_GB || { \
+	  echo "Hunspell and its British dictionary are missing; install hunspell and hunspell-en-gb" >&2; exit 1; }
+	$(BIN)/pyspelling --config .pyspelling.yml
+
+study: setup  ## run a whole sweep, the expected time first (PROFILE=paper, seeds, class or smoke)
 	$(BIN)/qpatch sweep --profile $(PROFILE)
 
 bench: setup  ## measure speed, memory and errors on this machine, some twenty minutes (BENCH=options)
@@ -52,8 +62,11 @@ bench-setup: setup  ## install the other simulators that `make bench` compares w
 serve: $(SITE)/index.html  ## serve the built book on this machine (PORT=8000)
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(SITE) $(PORT)
 
-site-test: setup $(SITE)/index.html  ## open every page of the built book in headless Chromium
+site-test: setup $(SITE)/index.html  ## check pages, links and downloads of the built book, most in headless Chromium
 	$(BIN)/python -m pytest tests/site
+
+pdf: setup $(SITE)/index.html  ## print the built book into one file, _build/qpatch.pdf (needs Chromium)
+	$(BIN)/python -m qpatch.printing $(SITE) _build/qpatch.pdf
 
 clean:  ## remove the built book and the tools' caches; results and .venv stay
 	rm -rf _build .pytest_cache .ruff_cache *.egg-info

@@ -4,6 +4,7 @@
 * plotly.js and MathJax come from the installed packages into the site: no page asks another host for anything.
 * Every chapter can be downloaded as an executed notebook.
 * Links to the repository and launch buttons appear where the environment names the repository's address.
+* What the theme leaves unnamed or misnamed for screen readers is put right.
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ from sphinx.config import Config
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
+from qpatch.downloads import write_download
+from qpatch.myst import collect_labels
+
 REPOSITORY_VARIABLE = "QPATCH_REPOSITORY_URL"
+BRANCH_VARIABLE = "QPATCH_REPOSITORY_BRANCH"
+EXPLORER_SCRIPTS = ("explorer.js", "patch_explorer.js", "run_explorer.js", "run_table.js")  # in this order
 MATHJAX_PARTS = ("tex-chtml.js", "output/chtml", "input/tex/extensions")
 logger = logging.getLogger(__name__)
 
@@ -30,8 +36,11 @@ def setup(app: Sphinx) -> dict:
     app.connect("config-inited", render_run_reports, priority=400)
     app.connect("config-inited", link_repository, priority=400)
     app.connect("html-page-context", offer_notebook, priority=400)  # before the theme makes its buttons
-    app.connect("html-page-context", add_plotly)
+    app.connect("html-page-context", add_scripts)
+    app.connect("html-page-context", name_sidebar_toggles, priority=600)  # after the theme has made its functions
+    app.connect("html-page-context", repair_roles)
     app.connect("build-finished", ship_scripts)
+    app.connect("build-finished", write_downloads)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -56,13 +65,13 @@ def render_run_reports(app: Sphinx, config: Config) -> None:
 
 
 def link_repository(app: Sphinx, config: Config) -> None:
-    """Buttons for the repository, its issues and Binder, where the environment names its address."""
+    """Buttons for the repository, its issues and Binder, where the environment names its address (and branch)."""
     options = dict(config.html_theme_options)
     address = os.environ.get(REPOSITORY_VARIABLE, "").rstrip("/")
     if address:
         options |= {
             "repository_url": address,
-            "repository_branch": "main",
+            "repository_branch": os.environ.get(BRANCH_VARIABLE) or "main",
             "path_to_docs": "",
             "use_repository_button": True,
             "use_issues_button": True,
@@ -76,19 +85,59 @@ def link_repository(app: Sphinx, config: Config) -> None:
 
 def offer_notebook(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
     """Let readers download a chapter as an executed .ipynb; the theme does so only beside launch buttons."""
-    executed = (Path(app.outdir).parent / "jupyter_execute" / pagename).with_suffix(".ipynb")
-    source = app.env.doc2path(pagename, base=False)
-    if executed.is_file() and str(source).endswith(".md"):
-        target = (Path(app.outdir) / "_sources" / pagename).with_suffix(".ipynb")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(executed, target)
+    if _executed(app, pagename):
         context["ipynb_source"] = f"{pagename}.ipynb"
 
 
-def add_plotly(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """Load plotly.js on the pages that hold an interactive figure, and on no other."""
-    if "plotly-graph-div" in context.get("body", ""):
+def write_downloads(app: Sphinx, error: Exception | None) -> None:
+    """Put the notebooks to download where the theme's buttons look; beside launch buttons it has put plainer ones."""
+    if error is not None or app.builder.format != "html":
+        return
+    executed = {name: path for name in app.env.found_docs if (path := _executed(app, name))}
+    pages = {name: Path(app.env.doc2path(name)) for name in executed}
+    labels = collect_labels(sorted(pages.values()))
+    for name, path in executed.items():
+        write_download(path, (Path(app.outdir) / "_sources" / name).with_suffix(".ipynb"), pages[name], labels)
+
+
+def _executed(app: Sphinx, pagename: str) -> Path | None:
+    """The notebook that the build has executed for a page in Markdown; None for other pages."""
+    executed = (Path(app.outdir).parent / "jupyter_execute" / pagename).with_suffix(".ipynb")
+    source = str(app.env.doc2path(pagename, base=False))
+    return executed if executed.is_file() and source.endswith(".md") else None
+
+
+def add_scripts(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Load plotly.js on the pages that hold an interactive figure, the explorers' files where one of them is."""
+    body = context.get("body", "")
+    if "plotly-graph-div" in body or 'data-explorer="runs"' in body:
         app.add_js_file("plotly.min.js")
+    if 'class="qpatch-explorer"' in body or "qpatch-runs" in body:
+        app.add_css_file("explorer.css")
+        for name in EXPLORER_SCRIPTS:
+            app.add_js_file(name, loading_method="defer")
+
+
+def name_sidebar_toggles(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Give the arrows that unfold a chapter's pages in the sidebar a name for screen readers."""
+    generate = context["generate_toctree_html"]
+
+    def generate_named(*args, **kwargs):
+        tree = generate(*args, **kwargs)
+        for toggle in tree.select("li > details > summary"):
+            link = toggle.find_parent("li").find("a")
+            toggle["aria-label"] = f"Pages of {link.get_text(strip=True)}"
+        return tree
+
+    context["generate_toctree_html"] = generate_named
+
+
+def repair_roles(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Take the roles off the bibliography: a list that holds no list items tells screen readers less than none."""
+    body = context.get("body", "")
+    context["body"] = body.replace('<div role="list" class="citation-list">', '<div class="citation-list">').replace(
+        ' role="doc-biblioentry"', ""
+    )
 
 
 def ship_scripts(app: Sphinx, error: Exception | None) -> None:

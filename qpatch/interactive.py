@@ -17,6 +17,7 @@ from qpatch.landscape_plots import HIGH_COLOR, LOW_COLOR, path_heights
 from qpatch.lines import Profile
 from qpatch.planes import Plane
 
+SURFACE_HEIGHT = 440  # in CSS pixels
 PROFILE_STYLES = tuple(
     zip(("#222222", "#0072B2", "#D55E00", "#009E73"), ("solid", "dash", "dashdot", "dot"), strict=True)
 )
@@ -27,11 +28,16 @@ def landscape_surface(landscape, description: str) -> str:
 
     Its static twin is `plots.draw_landscape`.
     """
+    return _page(landscape_figure(landscape), description, height=SURFACE_HEIGHT)
+
+
+def landscape_figure(landscape) -> go.Figure:
+    """The figure of `landscape_surface`: the grid, then the path on it with its epochs."""
     units = plots.trajectory_norms(landscape)
     heights = path_heights(landscape, landscape.x, landscape.y, landscape.loss)
     path = np.column_stack([landscape.trajectory / units, heights])
     grid = landscape.x / units[0], landscape.y / units[1], landscape.loss
-    return _surface(grid, path, landscape.best, ("PC 1", "PC 2"), description)
+    return _surface(grid, path, landscape.best, ("PC 1", "PC 2"))
 
 
 def plane_surface(plane: Plane, x, y, loss, description: str, best: int | None = None) -> str:
@@ -46,7 +52,8 @@ def plane_surface(plane: Plane, x, y, loss, description: str, best: int | None =
         best: the trajectory's row that stands out.
     """
     path = np.column_stack([plane.trajectory, path_heights(plane, x, y, loss)]) if len(plane.trajectory) else None
-    return _surface((x, y, loss), path, best, ("axis 1", "axis 2"), description)
+    figure = _surface((x, y, loss), path, best, ("axis 1", "axis 2"))
+    return _page(figure, description, height=SURFACE_HEIGHT)
 
 
 def profile_lines(profiles: Sequence[Profile], description: str) -> str:
@@ -78,7 +85,7 @@ def profile_lines(profiles: Sequence[Profile], description: str) -> str:
     return _page(figure, description, height=360)
 
 
-def _surface(grid, path, best: int | None, labels: tuple[str, str], description: str) -> str:
+def _surface(grid, path, best: int | None, labels: tuple[str, str]) -> go.Figure:
     """A grid ``(x, y, loss)`` and a path ``(points, 3)`` on it."""
     x, y, loss = grid
     levels = plots.contour_levels(loss)
@@ -96,7 +103,7 @@ def _surface(grid, path, best: int | None, labels: tuple[str, str], description:
     figure.update_layout(
         scene=axes | {"camera": camera, "aspectmode": "cube"}, showlegend=False, margin={"l": 0, "r": 0, "t": 0, "b": 0}
     )
-    return _page(figure, description, height=440)
+    return figure
 
 
 def _path(path: np.ndarray, best: int | None, labels: tuple[str, str]) -> go.Scatter3d:
@@ -115,4 +122,4 @@ def _path(path: np.ndarray, best: int | None, labels: tuple[str, str]) -> go.Sca
 def _page(figure: go.Figure, description: str, height: int) -> str:
     figure.update_layout(height=height, paper_bgcolor="white", font={"color": plots.INK})
     body = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False, "responsive": True})
-    return f'<div class="qpatch-interactive" role="img" aria-label="{html.escape(description)}">{body}</div>'
+    return f'<div class="qpatch-interactive" role="group" aria-label="{html.escape(description)}">{body}</div>'

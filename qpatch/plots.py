@@ -162,12 +162,12 @@ def share_legend(fig: Figure) -> None:
 
 def draw_epochs(ax: Axes, table, column: str, label: str = "") -> Axes:
     """A quantity after each epoch, one line a configuration; shades of a colour are depths, lighter is shallower."""
-    depths = sorted(table["depth"].unique())
+    depths, deepest = sorted(table["depth"].unique()), table.groupby("n_patches")["depth"].max()
     for (n_patches, depth), group in table.groupby(["n_patches", "depth"]):
         alpha = 0.4 + 0.6 * (depths.index(depth) + 1) / len(depths)
         ax.plot(
             group["epoch"], group[column], color=patch_color(n_patches), alpha=alpha, lw=1.2,
-            label=f"{n_patches} patches" if depth == depths[-1] else None,
+            label=f"{n_patches} patches" if depth == deepest[n_patches] else None,
         )  # fmt: skip
     ax.set(xlabel="epoch", ylabel=label or column.replace("_", " "))
     ax.legend()
@@ -225,5 +225,5 @@ def draw_path(ax: Axes, path, best: int | None = None) -> Axes:
     ax.plot(*path.T, color=PATH_COLOR, lw=0.8, alpha=0.7)
     ax.scatter(*path.T, c=trajectory_colors(len(path)), s=12, zorder=3)
     if best is not None:
-        ax.scatter(*path[best], color=BEST_COLOR, edgecolor=INK, s=60, marker="*", zorder=4)
+        ax.scatter(*path[best], color=BEST_COLOR, edgecolor=INK, lw=0.6, s=120, marker="*", zorder=4)
     return ax

@@ -62,8 +62,3 @@ def render_report(run: RunFolder, target: Path) -> Path:
             cell.metadata.tags.append("remove-cell")  # the page says which run it is
     jupytext.write(executed, target, fmt="ipynb")
     return target
-
-
-def run_list(runs: Sequence[RunFolder], folder: str = "") -> str:
-    """Links to the reports of runs as a Markdown list; ``folder`` leads from the page to the reports."""
-    return "\n".join(f"- [{report_title(run)}]({folder}{run.run_id}.ipynb) · `{run.run_id}`" for run in runs)

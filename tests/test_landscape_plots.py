@@ -83,7 +83,7 @@ def test_interactive_figures_ask_no_host_and_say_what_they_show(plane):
         interactive.profile_lines([profile([1, 2, 1], "a < b"), profile([2, 1, 0])], "two lines"),
     ]
     for page, label in zip(pages, ("a &quot;plane&quot;", "two lines"), strict=True):
-        assert page.startswith(f'<div class="qpatch-interactive" role="img" aria-label="{label}">')
+        assert page.startswith(f'<div class="qpatch-interactive" role="group" aria-label="{label}">')
         assert "src=" not in page
     assert "epoch %{customdata}" in pages[0]
     assert "loss %{z:.4f}" in pages[0]

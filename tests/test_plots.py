@@ -8,9 +8,7 @@ import pandas as pd
 import pytest
 
 from qpatch import plots
-from qpatch.ansatz import gates
 from qpatch.config import RunConfig
-from qpatch.diagrams import draw_circuit
 from qpatch.interactive import landscape_surface
 from qpatch.results import Landscape
 
@@ -86,12 +84,6 @@ def test_outlines_count_the_patches(ax):
     assert len(ax.patches) == config.n_patches + 1  # and the shaded first one
 
 
-def test_circuit_shows_every_rotation_and_ring(ax):
-    draw_circuit(ax, gates(4, 1), 4)
-    rotations = sum(gate.kind != "cz" for gate in gates(4, 1))
-    assert len(ax.patches) == rotations + 4
-
-
 def test_surface_asks_no_host_for_its_script(landscape):
     html = landscape_surface(landscape, "a surface")
     assert "plotly-graph-div" in html
@@ -104,3 +96,9 @@ def test_a_second_table_on_an_axis_keeps_the_first_ones_depths():
     for depths in ([50, 100, 200], [50]):
         plots.draw_by_depth(ax, pd.DataFrame({"depth": depths, "n_patches": 4, "lambda_max": 1.0}), "lambda_max")
     assert ax.get_xticks().tolist() == [50, 100, 200]
+
+
+def test_every_number_of_patches_is_in_the_legend_of_epochs(ax):
+    rows = [(4, 2, 0, 1.0), (4, 2, 1, 0.5), (9, 2, 0, 1.0), (9, 8, 0, 1.0)]  # no deep run of 4 patches
+    plots.draw_epochs(ax, pd.DataFrame(rows, columns=["n_patches", "depth", "epoch", "loss"]), "loss")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["4 patches", "9 patches"]

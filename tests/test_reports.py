@@ -6,7 +6,7 @@ import yaml
 from qpatch.book import REPOSITORY_VARIABLE, link_repository
 from qpatch.config import RunConfig
 from qpatch.data import PROJECT
-from qpatch.reports import SOURCE, TITLE, report_title, run_list
+from qpatch.reports import SOURCE, TITLE, report_title
 from qpatch.results import RunFolder
 
 
@@ -22,11 +22,6 @@ def test_the_report_has_one_parameter_and_one_title():
     cells = jupytext.reads(text, fmt="md:myst").cells
     tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     assert tagged == ['run_id = ""']
-
-
-def test_links_lead_to_the_executed_reports():
-    run = RunFolder(RunConfig())
-    assert f"(reports/{run.run_id}.ipynb)" in run_list([run], "reports/")
 
 
 def test_every_chapter_is_in_the_table_of_contents():

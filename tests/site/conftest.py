@@ -1,6 +1,7 @@
 import pytest
 from playwright.sync_api import sync_playwright
-from site_checks import launch_chromium
+
+from qpatch.browser import launch_chromium
 
 
 @pytest.fixture(scope="session")

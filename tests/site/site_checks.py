@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, Playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Response
 
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-CHROMIUM_ARGUMENTS = [
-    "--no-sandbox",  # containers often run as root, where the sandbox does not start
-    "--disable-gpu",
-    "--enable-unsafe-swiftshader",  # WebGL in software, for three-dimensional figures
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no other host answers, so none is waited for
-]
+from qpatch.browser import SETTLE
 
-# What can be seen only once mathematics is set and every image, lazy ones too, has loaded or failed.
-SETTLE = """async () => {
-  await window.MathJax?.startup?.promise;
-  await Promise.all([...document.images].map(image => {
-    image.loading = "eager";
-    return image.complete || new Promise(done => { image.onload = image.onerror = done; });
-  }));
-  await document.fonts.ready;
-}"""
+HEAVIEST_BYTES = 2_000_000  # of a page's own: its text, images and data
+SHARED_TYPES = {"script", "stylesheet", "font"}
+SHARED_FOLDER, SEARCH_INDEX = "/_static/", "/searchindex.js"
+GRAVE = {"serious", "critical"}  # axe-core also knows minor and moderate faults
+# Preloading would ask for style sheets by wrong addresses, for rules on the orientation of screens alone.
+AXE_OPTIONS = {"resultTypes": ["violations"], "preload": False}
 
 # Sphinx fills a missing alternative text with the name of the image file.
 INSPECT = r"""() => {
@@ -63,36 +43,6 @@ INSPECT = r"""() => {
 }"""
 
 
-@contextmanager
-def serve(folder: Path) -> Iterator[str]:
-    """The address under which a folder is served on this machine, from a thread."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-def launch_chromium(playwright: Playwright) -> Browser:
-    """The system's own Chromium, so that Playwright need not download one.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    found = [path for path in map(shutil.which, CHROMIUM_NAMES) if path]
-    if not found:
-        raise FileNotFoundError(
-            f"no Chromium on the PATH, looked for {', '.join(CHROMIUM_NAMES)}; install one: apt-get install chromium"
-        )
-    return playwright.chromium.launch(executable_path=found[0], args=CHROMIUM_ARGUMENTS)
-
-
 def find_problems(browser: Browser, url: str, *, dark: bool, width: int) -> list[str]:
     """Everything that is wrong with the page at this address, in words; an empty list if it is as it should be.
 
@@ -103,18 +53,46 @@ def find_problems(browser: Browser, url: str, *, dark: bool, width: int) -> list
     scheme = "dark" if dark else "light"
     with browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}) as context:
         page = context.new_page()
-        problems = _listen(page, urlsplit(url).netloc)
+        problems, responses = _listen(page, urlsplit(url).netloc)
         page.goto(url, wait_until="networkidle")
         page.evaluate(SETTLE)
         problems += page.evaluate(INSPECT)
+        problems += _weigh(responses)
+        problems += _access_faults(page)
         theme = page.evaluate("document.documentElement.dataset.theme")
         if theme != scheme:
             problems.append(f"theme is {theme!r} for a reader who prefers {scheme!r}")
         return list(problems)  # closing the page breaks off requests, which would be reported too
 
 
-def _listen(page: Page, host: str) -> list[str]:
-    problems = []
+def _access_faults(page: Page) -> list[str]:
+    found = Axe().run(page, options=AXE_OPTIONS).response["violations"]
+    return [
+        f"accessibility, {fault['impact']}: {fault['help']} ({fault['id']}): {node['html'][:120]}"
+        for fault in found
+        if fault["impact"] in GRAVE
+        for node in fault["nodes"]
+    ]
+
+
+def _weigh(responses: list[Response]) -> list[str]:
+    sizes = {}
+    for response in responses:
+        path = urlsplit(response.url).path
+        shared = response.request.resource_type in SHARED_TYPES and (SHARED_FOLDER in path or path == SEARCH_INDEX)
+        if not shared:
+            sizes[path] = int(response.headers.get("content-length", 0))
+    total = sum(sizes.values())
+    if total <= HEAVIEST_BYTES:
+        return []
+    heaviest = sorted(sizes, key=sizes.get, reverse=True)[:5]
+    parts = ", ".join(f"{path} {sizes[path] / 1e6:.2f} MB" for path in heaviest)
+    return [f"weighs {total / 1e6:.2f} MB of its own, at most {HEAVIEST_BYTES / 1e6:g} MB are allowed: {parts}"]
+
+
+def _listen(page: Page, host: str) -> tuple[list[str], list[Response]]:
+    """Two lists that grow while the page loads: what went wrong, and what came from the site."""
+    problems, responses = [], []
 
     def on_console(message):
         if message.type == "error":
@@ -128,10 +106,12 @@ def _listen(page: Page, host: str) -> list[str]:
     def on_response(response):
         if response.status >= 400:
             problems.append(f"status {response.status}: {response.url}")
+        if urlsplit(response.url).netloc == host:
+            responses.append(response)
 
     page.on("console", on_console)
     page.on("pageerror", lambda error: problems.append(f"script error: {error}"))
     page.on("request", on_request)
     page.on("response", on_response)
     page.on("requestfailed", lambda request: problems.append(f"request failed: {request.url}: {request.failure}"))
-    return problems
+    return problems, responses

@@ -3,15 +3,13 @@
 from pathlib import Path
 
 import pytest
-from site_checks import find_problems, serve
+from site_checks import find_problems
+from site_links import site_pages
+
+from qpatch.browser import serve
 
 SITE = Path(__file__).parents[2] / "_build" / "html"
-# Folders with an underscore hold the theme's templates, sources and downloads.
-PAGES = [
-    page.as_posix()
-    for page in sorted(path.relative_to(SITE) for path in SITE.rglob("*.html"))
-    if not any(part.startswith("_") for part in page.parts)
-]
+PAGES = site_pages(SITE)
 if "index.html" not in PAGES:
     raise FileNotFoundError(f"no index.html in {SITE}; run `make book` first")
 

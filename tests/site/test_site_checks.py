@@ -3,7 +3,9 @@
 import base64
 
 import pytest
-from site_checks import find_problems, launch_chromium, serve
+from site_checks import HEAVIEST_BYTES, find_problems
+
+from qpatch.browser import launch_chromium, serve
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 ICON = "<link rel='icon' href='data:,'>"  # without one, Chromium asks for /favicon.ico
@@ -26,7 +28,7 @@ def problems_of(browser, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no image")
 
     def problems_of(body: str, head: str = FOLLOW_THE_READER, dark: bool = True, width: int = 390) -> list[str]:
-        page = f"<!doctype html><html><head>{ICON}{head}</head>{body}"
+        page = f"<!doctype html><html lang='en'><head><title>A page</title>{ICON}{head}</head>{body}"
         (tmp_path / "page.html").write_text(page)
         with serve(tmp_path) as address:
             return find_problems(browser, f"{address}/page.html", dark=dark, width=width)
@@ -69,6 +71,40 @@ def test_sound_page(problems_of, dark, width):
 def test_broken_page(problems_of, body, expected):
     problems = problems_of(body)
     assert any(problem.startswith(expected) for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ("<p style='color: #999; background: #fff'>faint</p>", "serious: Elements must meet minimum color contrast"),
+        ("<button></button>", "critical: Buttons must have discernible text (button-name): <button></button>"),
+        (
+            "<div role='img' aria-label='x'><a href='#'>inside</a></div>",
+            "serious: Interactive controls must not be nested",
+        ),
+        (
+            "<div style='overflow-x: auto; width: 200px'><p style='width: 900px'>" + "long " * 40,
+            "serious: Scrollable region must have keyboard access",
+        ),
+    ],
+)
+def test_page_with_barriers(problems_of, body, fault):
+    assert any(problem.startswith(f"accessibility, {fault}") for problem in problems_of(body))
+
+
+def test_what_axe_calls_moderate_is_let_pass(problems_of):
+    assert problems_of("<h1>A</h1><h4>Skips two levels</h4>") == []
+
+
+def test_heavy_page(problems_of, tmp_path):
+    (tmp_path / "_static").mkdir()
+    (tmp_path / "_static" / "shared.js").write_text("//" + "x" * HEAVIEST_BYTES)
+    load = "<script src='_static/shared.js'></script><script>fetch('data.json')</script>"
+    (tmp_path / "data.json").write_text("1" * 1000)
+    assert problems_of(load) == []
+    (tmp_path / "data.json").write_text("1" * HEAVIEST_BYTES)
+    (problem,) = problems_of(load)
+    assert problem.startswith("weighs 2.00 MB of its own, at most 2 MB are allowed: /data.json 2.00 MB")
 
 
 def test_page_that_ignores_the_reader(problems_of):

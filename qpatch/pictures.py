@@ -1,0 +1,68 @@
+"""What a run's landscape picture shows: its grid's spacing, the ground it covers, and what a random walk would."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from qpatch import plots
+from qpatch.results import RunFolder
+
+
+def resolution(run: RunFolder) -> dict[str, float]:
+    """What a run's picture could show of its sharpest direction, in parameter units.
+
+    ``step`` is the larger spacing of the grid; ``half_width`` how far along the top eigenvector the loss rises by one
+    contour, ``sqrt(2 * 0.5 / lambda_max)`` in the quadratic approximation; NaN without an eigenvalue.
+    """
+    landscape, record = run.landscape(), run.record("hessian")
+    step = max(float(np.diff(axis).max()) for axis in (landscape.x, landscape.y))
+    curvature = record["lambda_max"] if record else np.nan
+    return {"step": step, "half_width": float(np.sqrt(2 * plots.CONTOUR_STEP / curvature))}
+
+
+def random_walk_ratios(steps: int, size: int, seed: int = 0) -> np.ndarray:
+    """Variance ratios ``(steps,)`` of the principal components of a walk of independent normal steps, descending.
+
+    Args:
+        steps: of the walk, which has one point more.
+        size: number of coordinates.
+        seed: of the steps.
+    """
+    walk = np.cumsum(np.random.default_rng(seed).normal(size=(steps, size)), axis=0)
+    walk = np.concatenate([np.zeros((1, size)), walk])
+    squares = np.linalg.svd(walk - walk.mean(axis=0), compute_uv=False)[:steps] ** 2
+    return squares / squares.sum()
+
+
+def spans(runs: Sequence[RunFolder]) -> pd.DataFrame:
+    """How far each run's path reaches along the two axes, in parameter units, and the highest loss on its grid."""
+    rows = []
+    for run in runs:
+        landscape = run.landscape()
+        reach = np.ptp(landscape.trajectory, axis=0)
+        keys = {"n_patches": run.config.n_patches, "depth": run.config.depth}
+        rows.append(keys | {"pc1": reach[0], "pc2": reach[1], "highest": float(landscape.loss.max())})
+    return pd.DataFrame(rows)
+
+
+def curvature_shares(runs: Sequence[RunFolder]) -> pd.DataFrame:
+    """What the principal plane and a random one hold, in per cent, of the runs whose slices are stored.
+
+    Of the path's variance; of the Hessian's trace, which a random plane of n parameters holds 2 / n of on average; of
+    the curvature that a plane can hold at most (`plane_curvature`).
+    """
+    rows = []
+    for run in runs:
+        if run.state("slices") != "done":
+            continue
+        planes = run.record("slices")["planes"]
+        row = {"Qubits": run.config.n_qubits, "Patches": run.config.n_patches, "Depth": run.config.depth}
+        for name in ("principal", "random"):
+            held = planes[name]
+            row |= {f"Path, {name}": 100 * sum(held["ratios"]), f"Trace, {name}": 100 * held["of_trace"]}
+            row[f"Most, {name}"] = 100 * held["of_most"]
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -1,0 +1,53 @@
+"""The notebooks that readers download: complete, readable in plain Jupyter, and running outside the book."""
+
+import ast
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+SITE = Path(__file__).parents[2] / "_build" / "html"
+SOURCES = SITE / "_sources"
+NOTEBOOKS = sorted(path.relative_to(SOURCES).as_posix() for path in SOURCES.rglob("*.ipynb"))
+EXECUTED = "book/paper/introduction.ipynb"  # by the build, too, but in the book's folder
+
+
+def read(name: str) -> nbformat.NotebookNode:
+    return nbformat.read(SOURCES / name, as_version=4)
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_notebook_is_complete_and_names_its_kernel(name):
+    notebook = read(name)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    modules = [node.module for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom) and node.module]
+    assert any(module.split(".")[0] == "qpatch" for module in modules)
+
+
+@pytest.mark.parametrize("name", [name for name in NOTEBOOKS if "/reports/mnist" not in name])
+def test_text_of_chapters_needs_no_extension_of_jupyter(name):
+    text = "\n".join(cell.source for cell in read(name).cells if cell.cell_type == "markdown")
+    for mark in ("```{", ":::", "{cite}", "{eq}", "{numref}", "{doc}", "{term}", "{ref}"):
+        assert mark not in text
+    assert "qpatch" in text
+
+
+def test_every_chapter_has_a_notebook():
+    executed = SITE.parent / "jupyter_execute"
+    assert set(NOTEBOOKS) >= {path.relative_to(executed).as_posix() for path in executed.glob("book/paper/*.ipynb")}
+    assert EXECUTED in NOTEBOOKS
+
+
+def test_downloaded_notebook_runs_in_another_folder(tmp_path):
+    notebook = read(EXECUTED)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+    client = NotebookClient(
+        notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}, extra_arguments=["--log-level=50"]
+    )
+    client.execute()  # raises CellExecutionError where a cell fails
+    assert any(cell.outputs for cell in notebook.cells if cell.cell_type == "code")

@@ -1,0 +1,57 @@
+"""Every reference within the built book leads somewhere, and the check of it notices those that do not."""
+
+from pathlib import Path
+
+import pytest
+from site_links import broken_links, site_pages
+
+SITE = Path(__file__).parents[2] / "_build" / "html"
+
+
+def test_every_reference_within_the_book_leads_somewhere():
+    assert len(site_pages(SITE)) > 1
+    broken = broken_links(SITE)
+    assert not broken, "\n".join(broken)
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A site of two pages, a template that is no page and a picture."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "_static").mkdir()
+    (tmp_path / "_static" / "template.html").write_text("<a href='nowhere.html'>x</a>")
+    (tmp_path / "a picture.png").write_bytes(b"")
+    (tmp_path / "sub" / "other.html").write_text("<p id='here'>text</p><a name='old'></a><a href='../'>up</a>")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<a href='sub/other.html#here'>x</a><a href='sub/other.html#old'>x</a>",
+        "<a href='#own' id='own'>x</a><a href='#'>x</a>",
+        "<img src='a%20picture.png?v=1'><a href='/sub/other.html'>x</a>",
+        "<a href='https://example.org/nowhere#x'>x</a><a href='mailto:a@example.org'>x</a><img src='data:,'>",
+    ],
+)
+def test_sound_references(site, body):
+    (site / "index.html").write_text(body)
+    assert broken_links(site) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "reference", "missing"),
+    [
+        ("<a href='missing.html'>x</a>", "missing.html", "file"),
+        ("<a href='sub/'>x</a>", "sub/", "file"),
+        ("<a href='sub/other.html#there'>x</a>", "sub/other.html#there", "anchor"),
+        ("<a href='#there'>x</a>", "#there", "anchor"),
+        ("<img src='missing.png'>", "missing.png", "file"),
+        ("<script src='_static/missing.js?v=1'></script>", "_static/missing.js?v=1", "file"),
+        ("<link rel='stylesheet' href='_static/missing.css'>", "_static/missing.css", "file"),
+        ("<p style='background: url(missing.svg)'>x</p>", "missing.svg", "file"),
+    ],
+)
+def test_broken_references(site, body, reference, missing):
+    (site / "index.html").write_text(body)
+    assert broken_links(site) == [f"index.html: {reference}, no such {missing}"]
