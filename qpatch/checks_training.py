@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
-from scipy.stats import binom
+from scipy.optimize import brentq
+from scipy.stats import binom, ttest_ind_from_stats
 
 from qpatch.classroom import small_config, trained
 from qpatch.compare import call, fail_unless, same, same_function, same_set, to_values
@@ -124,6 +127,33 @@ def _parting(differences):
     fail_unless(values[0] < 1e-4 * max(slope, 1), "the difference at the start is too large for a change of 1e-6")
 
 
+def _parting_rate(epochs_to_part):
+    def expected(error, factor, bar):
+        epochs = 0
+        while error <= bar:
+            error, epochs = error * factor, epochs + 1
+        return epochs
+
+    same_function(epochs_to_part, expected, [(1e-7, 3.0, 1e-4), (2e-6, 12.0, 1e-3), (3e-3, 5.0, 1e-4)])
+
+
+def _luck(replicas_needed):
+    def expected(a):
+        return next(n for n in itertools.count(1) if a >= 2 * (2 / n) ** 0.5)
+
+    same_function(replicas_needed, expected, [(0.7,), (1.3,), (3.0,), (0.11,)])
+
+
+def _four_seeds(least_ratio):
+    def expected(n, s, p):
+        def surplus(logarithm):
+            return ttest_ind_from_stats(logarithm, s, n, 0, s, n, equal_var=False).pvalue - p
+
+        return np.exp(brentq(surplus, 1e-9, 100 * s, xtol=1e-12))
+
+    same_function(least_ratio, expected, [(4, 0.1, 0.0025), (4, 0.3, 0.05), (10, 0.2, 0.01)], 1e-5)
+
+
 CHECKS = {
     "ex-zero-rate": _zero_rate,
     "ex-steps": _steps,
@@ -136,4 +166,7 @@ CHECKS = {
     "ex-power-law": _power_law,
     "ex-order": _order,
     "ex-parting": _parting,
+    "ex-parting-rate": _parting_rate,
+    "ex-luck": _luck,
+    "ex-four-seeds": _four_seeds,
 }
