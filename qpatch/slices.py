@@ -19,6 +19,7 @@ from qpatch import storage
 from qpatch.config import RunConfig
 from qpatch.curvature import LossCurvature
 from qpatch.data import Dataset, Split, load_dataset, stratified_subset
+from qpatch.density import lanczos
 from qpatch.flat import flat_parameters, loss_at
 from qpatch.landscape import evaluate_grid, forecast
 from qpatch.lines import Line, Profile, evaluate_line, line_positions
@@ -35,6 +36,7 @@ from qpatch.structure import explained
 ROWS = tuple(f"rows-{number}.safetensors" for number in range(4))  # in the run's cache
 LINE_POINTS = 21  # from end to end
 ALONG_RESIDUAL = 1e-3  # of an eigenpair along the path, relative
+LOWER_STEPS = 20  # of Lanczos, to see whether a negative curvature is among the largest in magnitude
 LINE_MARGIN = 0.1  # beyond each end, as a share of the length
 ROOM = 1.1  # of the grid, times the farthest that the path gets from the minimum on its own plane
 
@@ -77,7 +79,8 @@ def slices(
         positions = line_positions(LINE_POINTS, LINE_MARGIN)
         print(forecast(loss, minimum, 4 * n_points**2 + len(lines) * len(positions)))
         curvature = LossCurvature(model, split)
-        pairs = extreme_eigenpairs(curvature.product, curvature.like, 2, tolerance=residual, seed=start_seed)
+        options = {"k": 2, "smallest": 0, "tolerance": residual, "seed": start_seed}
+        pairs = extreme_eigenpairs(curvature.product, curvature.like, **options)
         planes = _planes(config, path, run.record("train")["best_epoch"] + 1, minimum, pairs, start_seed)
         held = _held(curvature, planes, pairs, start_seed)
         axis = _axis(planes[0], n_points)
@@ -176,7 +179,9 @@ def _planes(config: RunConfig, path, best: int, minimum, pairs: Eigenpairs, seed
 
 def _held(curvature: LossCurvature, planes, pairs: Eigenpairs, seed: int) -> list[PlaneCurvature]:
     whole = trace(curvature.product, curvature.like, TRACE_PRODUCTS, seed)
-    extremes = np.concatenate([pairs.largest, pairs.smallest])
+    start = np.random.default_rng(seed).standard_normal(len(curvature.like))
+    lower = lanczos(curvature.product, curvature.like, LOWER_STEPS, start).values
+    extremes = np.concatenate([pairs.largest, np.sort(lower)[:2]])
     return [plane_curvature(curvature.product, curvature.like, plane, whole, extremes) for plane in planes]
 
 

@@ -1,11 +1,14 @@
 """Every test works in a results folder of its own, on one thread."""
 
+import shutil
+
 import pytest
 import torch
 from helpers import TINY, write_idx_set
 
 from qpatch.config import RunConfig
 from qpatch.data import load_dataset
+from qpatch.results import RunFolder
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +46,32 @@ def shapes(shapes_root, monkeypatch):
     """The data set of `TINY`, which other processes find too."""
     monkeypatch.setenv("QPATCH_DATA", str(shapes_root))
     return load_dataset(TINY)
+
+
+@pytest.fixture(scope="module")
+def computed_once(tmp_path_factory, shapes_root):
+    """A function that makes the results of a run on 'shapes' once a module: ``(config, compute) -> folder``."""
+    made = {}
+
+    def make(config, compute):
+        if config not in made:
+            with pytest.MonkeyPatch.context() as patch:
+                root = tmp_path_factory.mktemp("once")
+                patch.setenv("QPATCH_DATA", str(shapes_root))
+                patch.setenv("QPATCH_RESULTS", str(root))
+                made[config] = compute(load_dataset(config)).path
+        return made[config]
+
+    return make
+
+
+@pytest.fixture
+def run_of(computed_once, results_folder, shapes):
+    """The same in the test's own results folder, as a copy: ``(config, compute) -> RunFolder``."""
+
+    def copy(config, compute):
+        run = RunFolder(config)
+        shutil.copytree(computed_once(config, compute), run.path)
+        return run
+
+    return copy

@@ -6,7 +6,7 @@ import pytest
 from helpers import TINY, store_hessian, store_training
 from nbclient.exceptions import DeadKernelError
 
-from qpatch import notebooks, spectra, stages
+from qpatch import notebooks, slices, spectra, stages
 from qpatch.config import ConfigError, RunConfig
 from qpatch.notebooks import execute_stage, parse_parameters, recorded_parameters, stage_defaults, stage_state
 from qpatch.results import STAGES, ResultError, RunFolder
@@ -20,7 +20,7 @@ def test_defaults_of_the_notebooks_are_the_protocols():
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_defaults_of_the_notebooks_are_those_of_the_functions_they_call(stage):
-    function = spectra.spectrum if stage == "spectrum" else getattr(stages, stage)
+    function = {"spectrum": spectra.spectrum, "slices": slices.slices}.get(stage) or getattr(stages, stage)
     signature = inspect.signature(function).parameters
     own = {name: entry.default for name, entry in signature.items() if name not in ("config", "data", "max_steps")}
     assert stage_defaults(stage) == own

@@ -16,6 +16,7 @@ from helpers import (
     held_by_another_process,
     store_hessian,
     store_landscape,
+    store_slices,
     store_spectrum,
     store_training,
 )
@@ -44,6 +45,7 @@ def run():
     store_hessian(run, [3.0, 4.0])
     store_landscape(run, [-1.0, 0.0, 1.0], [0.0, 2.0], GRID)
     store_spectrum(run)
+    store_slices(run)
     return run
 
 
@@ -99,12 +101,12 @@ def test_stages_are_done_or_missing(run):
 def test_a_half_written_record_is_missing(run, kept):
     record = run.path / "hessian.json"
     record.write_bytes(record.read_bytes()[:kept])
-    assert states(run) == ["done", "missing", "done", "done"]
+    assert states(run) == ["done", "missing", "done", "done", "done"]
 
 
 def test_a_record_of_bytes_that_are_no_text_is_missing(run):
     flip_byte(run.path / "hessian.json", 10)
-    assert states(run) == ["done", "missing", "done", "done"]
+    assert states(run) == ["done", "missing", "done", "done", "done"]
 
 
 @pytest.mark.parametrize("contents", ["[]", "3", "null", "{}"])
@@ -135,14 +137,14 @@ def test_other_parameters_make_a_stage_stale(run):
 def test_another_schema_configuration_or_input_makes_a_stage_stale(run, key, value):
     record = run.record("hessian")
     (run.path / "hessian.json").write_text(json.dumps(record | {key: value}))
-    assert states(run) == ["done", "stale", "done", "done"]
+    assert states(run) == ["done", "stale", "done", "done", "done"]
 
 
 def test_training_again_makes_what_was_made_from_it_stale(run):
     store_training(TINY, LOSSES, shift=1.0)  # other parameters
-    assert states(run) == ["done", "stale", "stale", "stale"]
+    assert states(run) == ["done", *["stale"] * 4]
     store_hessian(run, [3.0])
-    assert states(run) == ["done", "done", "stale", "stale"]
+    assert states(run) == ["done", "done", "stale", "stale", "stale"]
 
 
 def test_training_again_to_the_same_parameters_makes_nothing_stale(run):

@@ -9,28 +9,35 @@ from helpers import TINY, store_training
 from qpatch import landscape_plots, slices, spectrum_plots, stages, tables
 from qpatch.check import run_problems
 from qpatch.curvature import LossCurvature
+from qpatch.data import load_dataset
 from qpatch.flat import flat_parameters, loss_at
 from qpatch.planes import random_plane
+from qpatch.results import RunFolder
 
 LONG = TINY.replace(epochs=8, learning_rate=3e-3)  # slowly, past an epoch of zero rate, 5
 LOSS = {"abs": 1e-4}  # logits of up to 100, single precision: exact to 1e-5 each
 SETTINGS = {"n_images": 0, "n_points": 4, "residual": 1e-6, "start_seed": 3}
 
 
-@pytest.fixture
-def run(shapes):
+def compute(shapes):
     stages.train(LONG, "cpu", shapes)
     return slices.slices(LONG, "cpu", data=shapes, **SETTINGS)
 
 
 @pytest.fixture
-def exact(run, shapes):
+def run(run_of):
+    return run_of(LONG, compute)
+
+
+@pytest.fixture(scope="module")
+def exact(computed_once, shapes_root):
     """The model at the best epoch in double precision, its flat parameters, its loss, its dense Hessian."""
-    model = stages.load_best(run).double()
-    curvature = LossCurvature(model, shapes.train)
+    run = RunFolder(LONG, computed_once(LONG, compute).parent)
+    model, split = stages.load_best(run).double(), load_dataset(LONG, shapes_root / "shapes").train
+    curvature = LossCurvature(model, split)
     units = torch.eye(len(curvature.like), dtype=torch.float64)
     hessian = torch.stack([curvature.product(unit) for unit in units]).numpy()
-    return flat_parameters(model), loss_at(model, shapes.train), hessian
+    return flat_parameters(model), loss_at(model, split), hessian
 
 
 def test_the_run_passes_its_check_and_knows_its_settings(run):

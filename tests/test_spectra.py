@@ -8,20 +8,27 @@ from helpers import TINY
 from qpatch import spectra, stages
 from qpatch.check import run_problems
 from qpatch.curvature import LossCurvature
+from qpatch.data import load_dataset
+from qpatch.results import RunFolder
 
 SETTINGS = {"n_images": 0, "k": 4, "steps": 30, "probes": 2, "blocks": 2}
 
 
-@pytest.fixture
-def run(shapes):
+def compute(shapes):
     stages.train(TINY, "cpu", shapes)
     return spectra.spectrum(TINY, "cpu", data=shapes, **SETTINGS)
 
 
 @pytest.fixture
-def dense(run, shapes):
+def run(run_of):
+    return run_of(TINY, compute)
+
+
+@pytest.fixture(scope="module")
+def dense(computed_once, shapes_root):
     """Hessian and Gauss-Newton part at the best epoch, ``(n, n)`` each."""
-    curvature = LossCurvature(stages.load_best(run).double(), shapes.train)
+    run, split = RunFolder(TINY, computed_once(TINY, compute).parent), load_dataset(TINY, shapes_root / "shapes").train
+    curvature = LossCurvature(stages.load_best(run).double(), split)
     units = torch.eye(len(curvature.like), dtype=torch.float64)
     columns = ([product(unit) for unit in units] for product in (curvature.product, curvature.gauss_newton_product))
     return [torch.stack(list(each)).numpy() for each in columns]
