@@ -140,7 +140,7 @@ def spectra(runs: Sequence[RunFolder]) -> Styler:
                 "Products": str(sum(record["products"].values())),
             }
         )
-    return plain(pd.DataFrame(rows), text=True)
+    return _of_runs(rows)
 
 
 def curvature_structure(runs: Sequence[RunFolder]) -> Styler:
@@ -162,7 +162,7 @@ def curvature_structure(runs: Sequence[RunFolder]) -> Styler:
                 "(random)": f"{record['logit_overlap_random']:.4f}",
             }
         )
-    return plain(pd.DataFrame(rows), text=True)
+    return _of_runs(rows)
 
 
 def slices(runs: Sequence[RunFolder]) -> Styler:
@@ -178,7 +178,12 @@ def slices(runs: Sequence[RunFolder]) -> Styler:
         }
         barrier = max(line["barrier"] for line in record["lines"].values())
         rows.append(_run_columns(run) | held | {"Barrier": f"{barrier:.2g}"})
-    return plain(pd.DataFrame(rows), text=True)
+    return _of_runs(rows)
+
+
+def _of_runs(rows: list[dict]) -> Styler:
+    """Rows that begin with `_run_columns`, as narrow as they can be."""
+    return _styled(pd.DataFrame(rows).style, "qpatch-table text narrow")
 
 
 def _run_columns(run: RunFolder) -> dict[str, str]:

@@ -52,7 +52,7 @@ def qpatch(*arguments: str):
         (["run", "-p", "n_qubit=4"], "unknown parameter 'n_qubit'; did you mean 'n_qubits'?"),
         (["run", "-p", "epochs=many"], "parameter epochs is 'many'; it must be a whole number"),
         (["run", "-p", "epochs"], "parameter 'epochs' has no value; write it as name=value"),
-        (["run", "--stage", "test"], "stage is 'test'; it must be one of train, hessian, landscape, spectrum, slices or all"),
+        (["run", "--stage", "test"], f"stage is 'test'; it must be one of {', '.join(STAGES)} or all"),
         (["run", "--depth", "deep"], "as an integer"),
         (["sweep", "--profile", "papre"], "unknown profile 'papre'; the profiles are smoke, class, seeds, paper"),
         (["sweep", "--depth", "7"], "no run of profile 'paper' has stride"),
