@@ -58,4 +58,4 @@ def _table_row(run: RunFolder, row, folder: str) -> str:
     cells = "".join(
         f'<td data-value="{row[name]}">{html.escape(tables.formatted(name, row[name]))}</td>' for name in TABLE_COLUMNS
     )
-    return f'<tr><th scope="row">{link}</th>{cells}</tr>'
+    return f'<tr id="{html.escape(run.run_id)}"><th scope="row">{link}</th>{cells}</tr>'

@@ -202,8 +202,12 @@ qpatch.register("runs", (box, data) => {
     for (const step of [fillChoices, describe, drawCurves, drawLandscape, drawSpectrum, drawConfusion, drawHardest]) step(run);
   }
 
-  /* A page's address may name the run: explore.html#mnist-s6-d050-seed1001. */
-  const named = () => runs.find(run => `#${run.id}` === location.hash);
-  addEventListener("hashchange", () => named() && show(named()));
-  show(named() ?? runs.find(run => run.id === data.first));
+  /* A page's address may name the run: explore.html#mnist-s6-d050-seed1001. Without a script it leads to the table's row. */
+  function showNamed() {
+    const run = runs.find(run => `#${run.id}` === location.hash);
+    if (run) show(run), box.scrollIntoView();
+    return run;
+  }
+  addEventListener("hashchange", showNamed);
+  showNamed() ?? show(runs.find(run => run.id === data.first));
 });
