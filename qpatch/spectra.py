@@ -21,7 +21,7 @@ from qpatch.outliers import count_outliers
 from qpatch.results import RunFolder
 from qpatch.spectrum import extreme_eigenpairs, trace
 from qpatch.stages import choose_device, load_best
-from qpatch.structure import block_product, explained, interactions, participation, partition
+from qpatch.structure import explained, interactions, largest_of_blocks, participation
 from qpatch.subspaces import subspace_overlap
 
 TRACE_PRODUCTS = 30
@@ -108,7 +108,7 @@ def _analyse(curvature, k, steps, probes, residual, blocks, seed):
     top = pairs.largest_vectors[:, 0]
     gauss_newton = extreme_eigenpairs(curvature.gauss_newton_product, like, 1, smallest=0, tolerance=residual)
     split, shares = interactions(product, like, top, groups), dict(zip(groups, participation(top, groups), strict=True))
-    of_blocks, block_products = _largest_of_blocks(product, like, groups, _leading(shares, blocks))
+    of_blocks, spent = largest_of_blocks(product, like, groups, _leading(shares, blocks), BLOCK_RESIDUAL)
     overlap = subspace_overlap(pairs.largest_vectors, curvature.label_gradients().double().cpu().numpy().T)
     scale = np.abs([*pairs.largest, *pairs.smallest]).max()
     outliers = count_outliers(pairs.largest, pairs.largest_residuals * scale)
@@ -132,7 +132,7 @@ def _analyse(curvature, k, steps, probes, residual, blocks, seed):
             "trace": total.products,
             "power iteration": len(power.estimates),
             "Gauss-Newton": gauss_newton.products,
-            "blocks": split.products + block_products,
+            "blocks": split.products + spent,
         },
     }
     return {"eigenvalues.csv": _eigenvalues(pairs), "density.csv": _nodes(density)}, values
@@ -142,14 +142,6 @@ def _leading(shares: dict[str, float], blocks: int) -> list[str]:
     """The bias, and the QNNs with most of an eigenvector."""
     ordered = sorted((name for name in shares if name != "bias"), key=shares.get, reverse=True)
     return [*ordered[: blocks or None], "bias"]
-
-
-def _largest_of_blocks(product, like, groups, names) -> tuple[dict[str, float], int]:
-    """The largest eigenvalue of each named diagonal block, and what they cost in products."""
-    parts, options = partition(groups, len(like)), {"k": 1, "smallest": 0, "tolerance": BLOCK_RESIDUAL}
-    found = {name: extreme_eigenpairs(*block_product(product, like, parts[name]), **options) for name in names}
-    values = {name: float(pairs.largest[0]) for name, pairs in found.items()}
-    return values, sum(pairs.products for pairs in found.values())
 
 
 def _eigenvalues(pairs) -> pd.DataFrame:

@@ -167,17 +167,37 @@ def largest_by_block(
         pairs = extreme_eigenpairs(product, like, **options)
         top, cost = (pairs.largest[0], pairs.largest_vectors[:, 0]), pairs.products
     eigenvalue, vector = top
-    found = [extreme_eigenpairs(*block_product(product, like, chosen), **options) for chosen in parts.values()]
+    found, spent = largest_of_blocks(product, like, groups, tuple(parts), tolerance, max_products)
     split = interactions(product, like, vector, groups)
     return Blocks(
         names=tuple(parts),
         sizes=np.array([len(chosen) for chosen in parts.values()]),
-        eigenvalues=np.array([pairs.largest[0] for pairs in found]),
+        eigenvalues=np.array(list(found.values())),
         whole=float(eigenvalue),
         participation=participation(vector, groups),
         interactions=split,
-        products=cost + split.products + sum(pairs.products for pairs in found),
+        products=cost + split.products + spent,
     )
+
+
+def largest_of_blocks(
+    product: Product,
+    like: torch.Tensor,
+    groups: Groups,
+    names: Sequence[str],
+    tolerance: float = 1e-6,
+    max_products: int = 2000,
+) -> tuple[dict[str, float], int]:
+    """The largest eigenvalue of each named diagonal block, and what all of them cost in products.
+
+    Raises:
+        ValueError, FloatingPointError, ConvergenceError: as `extreme_eigenpairs` and `partition`.
+    """
+    parts, options = partition(groups, len(like)), {"k": 1, "smallest": 0, "tolerance": tolerance}
+    options["max_products"] = max_products
+    found = {name: extreme_eigenpairs(*block_product(product, like, parts[name]), **options) for name in names}
+    values = {name: float(pairs.largest[0]) for name, pairs in found.items()}
+    return values, sum(pairs.products for pairs in found.values())
 
 
 def participation(vector: np.ndarray, groups: Groups) -> np.ndarray:
