@@ -247,7 +247,7 @@ PROFILE_STAGES = {"seeds": ("train", "hessian")}
 PROFILE_PARAMETERS = {
     "smoke": {"n_points": 6, "n_images": 100, "steps": 20, "k": 3, "blocks": 1},
     "class": {"n_points": 10, "tolerance": 1e-2, "n_images": 300, "k": 12, "steps": 20, "residual": 1e-3, "blocks": 1},
-    "seeds": {},
+    "seeds": {"subset": 6000},
     "paper": {},
 }
 

@@ -107,7 +107,8 @@ def stage_seconds(config: RunConfig, stage: str, parameters: dict, costs: dict[s
         testing = costs["evaluation"].seconds(config, config.n_test)
         seconds = config.epochs * (config.n_batches * step + evaluation + testing)
     elif stage == "hessian":
-        seconds = POWER_PRODUCTS * costs["product"].seconds(config, config.n_train)
+        images = min(values.get("subset") or config.n_train, config.n_train)
+        seconds = POWER_PRODUCTS * costs["product"].seconds(config, images)
     elif stage == "landscape":
         seconds = values["n_points"] ** 2 * evaluation
     elif stage == "slices":

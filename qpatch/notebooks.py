@@ -83,11 +83,11 @@ def _convert_value(name: str, text: str, kind: type):
 def recorded_parameters(stage: str, parameters: dict) -> dict:
     """What a stage's record holds for these overrides: every parameter that can change its result.
 
-    The standard variant goes without saying.
+    The standard variant and all training images go without saying.
     """
     defaults = stage_defaults(stage)
     merged = defaults | {name: value for name, value in parameters.items() if name in defaults}
-    unsaid = {"device": merged.get("device"), "variant": STANDARD}
+    unsaid = {"device": merged.get("device"), "variant": STANDARD, "subset": 0}
     return {name: value for name, value in merged.items() if name not in unsaid or value != unsaid[name]}
 
 

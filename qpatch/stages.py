@@ -20,7 +20,7 @@ from tqdm import tqdm
 from qpatch import storage
 from qpatch.config import RunConfig
 from qpatch.curvature import LossCurvature
-from qpatch.data import Dataset, load_dataset
+from qpatch.data import Dataset, load_dataset, stratified_subset
 from qpatch.flat import loss_at
 from qpatch.hessian import power_iteration
 from qpatch.landscape import evaluate_grid, grid_axes
@@ -163,16 +163,22 @@ def hessian(
     tolerance: float = 1e-3,
     max_iterations: int = 100,
     start_seed: int = 0,
+    subset: int = 0,
     data: Dataset | None = None,
 ) -> RunFolder:
-    """The largest Hessian eigenvalue at the best epoch, over all training images, by angles and bias (Table 3)."""
+    """The largest Hessian eigenvalue at the best epoch, by angles and bias (Table 3).
+
+    It is that of the loss over all training images or, with ``subset``, over so many, the classes in proportion.
+    """
     run, target, began = RunFolder(config), choose_device(device), time.perf_counter()
     with run.locked():
         model = load_best(run, target)
-        curvature = LossCurvature(model, (data or load_dataset(config)).train, progress=True)
+        images = stratified_subset((data or load_dataset(config)).train, subset)
+        curvature = LossCurvature(model, images, progress=True)
         result = power_iteration(curvature.product, curvature.like, start_seed, tolerance, max_iterations)
         run.write_csv("eigenvalue.csv", pd.DataFrame({"estimate": result.estimates}))
         parameters = {"tolerance": tolerance, "max_iterations": max_iterations, "start_seed": start_seed}
+        parameters |= {"subset": subset} if subset else {}
         seconds = time.perf_counter() - began
         values = {"lambda_max": result.eigenvalue, "converged": result.converged}
         run.write_record("hessian", parameters, seconds, storage.machine(target), **values)

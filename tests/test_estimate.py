@@ -29,6 +29,8 @@ def test_stages_are_made_of_their_operations():
     step, whole, test = 4 * 0.001 * 1000, 4 * 1e-5 * 60_000, 4 * 1e-5 * 10_000
     assert stage_seconds(config, "train", {}, COSTS) == pytest.approx(start + 50 * (60 * step + whole + test))
     assert stage_seconds(config, "hessian", {}, COSTS) == pytest.approx(start + estimate.POWER_PRODUCTS)
+    tenth = estimate.POWER_PRODUCTS * COSTS["product"].seconds(config, 6000)
+    assert stage_seconds(config, "hessian", {"subset": 6000}, COSTS) == pytest.approx(start + tenth)
     assert stage_seconds(config, "landscape", {}, COSTS) == pytest.approx(start + 400 * whole)
     assert stage_seconds(config, "landscape", {"n_points": 2}, COSTS) == pytest.approx(start + 4 * whole)
     products = expected_products(config, k=3, steps=20, probes=2, blocks=4)

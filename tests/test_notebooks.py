@@ -14,7 +14,8 @@ from qpatch.results import STAGES, ResultError, RunFolder
 
 def test_defaults_of_the_notebooks_are_the_protocols():
     assert stage_defaults("train") == {"device": "auto", "variant": "standard"}
-    assert stage_defaults("hessian") == {"device": "auto", "tolerance": 1e-3, "max_iterations": 100, "start_seed": 0}
+    power = {"device": "auto", "tolerance": 1e-3, "max_iterations": 100, "start_seed": 0, "subset": 0}
+    assert stage_defaults("hessian") == power
     assert stage_defaults("landscape") == {"device": "auto", "n_points": 20, "margin": 5.0}
 
 
@@ -65,6 +66,8 @@ def test_bad_parameters_are_refused_with_what_would_be_right(assignment, message
 def test_a_record_keeps_every_parameter_but_the_device():
     recorded = recorded_parameters("hessian", {"tolerance": 1e-5, "device": "cuda", "n_points": 7})
     assert recorded == {"tolerance": 1e-5, "max_iterations": 100, "start_seed": 0}
+    assert recorded_parameters("hessian", {"subset": 0}) == recorded_parameters("hessian", {})
+    assert recorded_parameters("hessian", {"subset": 6000})["subset"] == 6000
 
 
 def test_the_standard_variant_goes_without_saying_and_no_other_is_taken_from_the_command_line():

@@ -15,8 +15,10 @@ from torch.nn.functional import cross_entropy
 from qpatch import flat, stages
 from qpatch.check import run_problems
 from qpatch.curvature import LossCurvature
+from qpatch.data import stratified_subset
 from qpatch.hessian import power_iteration
 from qpatch.model import PatchQNN
+from qpatch.notebooks import recorded_parameters
 from qpatch.results import OUTPUTS, ResultError, RunFolder
 from qpatch.rows import GridRows
 from qpatch.training import Trainer
@@ -140,6 +142,17 @@ def test_hessian_is_that_of_the_best_epoch_over_all_training_images(trained, sha
     assert run.eigenvalue_estimates().tolist() == expected.estimates
     assert record["parameters"] == {"tolerance": 1e-5, "max_iterations": 50, "start_seed": 3}
     assert run.state("hessian") == "done"
+
+
+def test_hessian_of_a_subset_is_over_those_images_and_labelled_so(trained, shapes):
+    parameters = {"tolerance": 1e-5, "max_iterations": 50, "subset": 20}
+    run = stages.hessian(WILD, "cpu", **parameters, data=shapes)
+    chosen = stratified_subset(shapes.train, 20)
+    assert len(chosen) == 20 < len(shapes.train)
+    curvature = LossCurvature(stages.load_best(trained), chosen)
+    record = run.record("hessian")
+    assert record["lambda_max"] == power_iteration(curvature.product, curvature.like, 0, 1e-5, 50).eigenvalue
+    assert record["parameters"] == recorded_parameters("hessian", parameters)
 
 
 def test_later_stages_need_a_training(shapes):
