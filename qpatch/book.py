@@ -54,10 +54,9 @@ def leave_out_thebe(app: Sphinx) -> None:
 
 def render_run_reports(app: Sphinx, config: Config) -> None:
     """Execute the report of every stored run; a book without a single run is an error that tells the remedy."""
-    from qpatch.reports import render_reports
-    from qpatch.results import stored_runs
+    from qpatch.reports import render_reports, reported_runs
 
-    runs = stored_runs()
+    runs = reported_runs()
     if not runs:
         raise ExtensionError("there are no results to show; make some with 'qpatch sweep --profile class'")
     logger.info("[qpatch] rendering %d run reports", len(runs))

@@ -11,6 +11,7 @@ from pathlib import Path
 import jupytext
 import papermill
 
+from qpatch.config import profile_runs
 from qpatch.data import PROJECT
 from qpatch.results import RunFolder, stored_runs
 
@@ -28,15 +29,20 @@ def report_title(run: RunFolder) -> str:
     return title
 
 
-def render_reports(runs: Sequence[RunFolder] | None = None, workers: int | None = None) -> list[Path]:
-    """Execute the report of every run, ``book/reports/<run id>.ipynb``, and return the files.
+def reported_runs(root: Path | None = None) -> list[RunFolder]:
+    """The stored runs that have a report each: all but the profile ``seeds``, whose runs one page takes together."""
+    seeds = profile_runs("seeds")
+    return [run for run in stored_runs(root) if run.config not in seeds]
+
+
+def render_reports(runs: Sequence[RunFolder], workers: int | None = None) -> list[Path]:
+    """Execute the report of every one of the runs, ``book/reports/<run id>.ipynb``, and return the files.
 
     Reports of runs that are no longer there are removed. ``workers`` notebooks run at a time (default: one a core).
 
     Raises:
         papermill.PapermillExecutionError: a cell failed; the executed notebook stays for inspection.
     """
-    runs = stored_runs() if runs is None else runs
     targets = [SOURCE.with_name(f"{run.run_id}.ipynb") for run in runs]
     for stale in set(SOURCE.parent.glob("*.ipynb")) - set(targets):
         stale.unlink()

@@ -37,8 +37,7 @@ def draw_along(ax: Axes, run: RunFolder) -> Axes:
     ax.plot(along["epoch"], along["lambda_max"], "o-", color=color, ms=4, label="largest eigenvalue")
     part = along["lambda_max"] * along["gauss_newton_share"]
     ax.plot(along["epoch"], part, "o--", color=INK, ms=4, lw=1, label="Gauss-Newton part")
-    ax.set(xlabel="epoch", ylabel="curvature along the top eigenvector", yscale="log")
-    ax.legend()
+    ax.set(xlabel="epoch", ylabel="curvature", yscale="log")
     return ax
 
 

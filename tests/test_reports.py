@@ -4,9 +4,9 @@ import jupytext
 import yaml
 
 from qpatch.book import REPOSITORY_VARIABLE, link_repository
-from qpatch.config import RunConfig
+from qpatch.config import RunConfig, profile_runs
 from qpatch.data import PROJECT
-from qpatch.reports import SOURCE, TITLE, report_title
+from qpatch.reports import SOURCE, TITLE, report_title, reported_runs
 from qpatch.results import RunFolder
 
 
@@ -14,6 +14,13 @@ def test_titles_say_what_a_run_is():
     assert report_title(RunFolder(RunConfig(stride=3, depth=100))) == "Paper run: 9 patches, depth 100"
     small = RunConfig(stride=5, depth=2, n_qubits=4, n_classes=8, seed=7)
     assert report_title(RunFolder(small)) == "4 qubits: 9 patches, depth 2, seed 7"
+
+
+def test_further_seeds_have_no_report_of_their_own(monkeypatch):
+    paper, seed, other = RunConfig(depth=50), profile_runs("seeds")[0], RunConfig(depth=50, seed=7)
+    stored = [RunFolder(config) for config in (paper, seed, other)]
+    monkeypatch.setattr("qpatch.reports.stored_runs", lambda root: stored)
+    assert [run.config for run in reported_runs()] == [paper, other]
 
 
 def test_the_report_has_one_parameter_and_one_title():
