@@ -75,7 +75,7 @@ def test_a_variant_sets_threads_and_kernels_and_puts_them_back():
 
 
 def test_an_unknown_variant_is_refused():
-    with pytest.raises(ValueError, match="unknown variant 'quad'; the variants are standard, pieces-500"):
+    with pytest.raises(ValueError, match="unknown variant 'quad'; the variants are standard, repeat"):
         find_variant("quad")
 
 
@@ -208,7 +208,7 @@ def test_the_command_runs_each_variant_in_a_folder_of_its_own(monkeypatch, resul
 def test_the_command_refuses_an_unknown_variant():
     result = CliRunner().invoke(app, ["replicas", "--variant", "standard"])
     assert result.exit_code == 2
-    assert "variant is 'standard'; it must be one of pieces-500" in " ".join(result.stderr.split())
+    assert "variant is 'standard'; it must be one of repeat" in " ".join(result.stderr.split())
 
 
 def test_a_replica_from_nothing_through_its_notebooks(shapes, results_folder):
