@@ -1,3 +1,4 @@
+import tomllib
 from pathlib import Path
 
 import jupytext
@@ -57,3 +58,9 @@ def test_buttons_appear_only_where_the_repository_is_named(monkeypatch):
 def test_no_source_names_a_content_delivery_network():
     files = [*Path(PROJECT / "book").rglob("*.md"), PROJECT / "_config.yml"]
     assert not [file for file in files if "cdn." in file.read_text() or "unpkg" in file.read_text()]
+
+
+def test_one_version_everywhere():
+    package = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+    assert yaml.safe_load((PROJECT / "CITATION.cff").read_text())["version"] == package
+    assert f"version = {{{package}}}" in (PROJECT / "book" / "appendix" / "cite.md").read_text()
