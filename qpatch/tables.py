@@ -12,6 +12,7 @@ from qpatch.config import RunConfig
 from qpatch.results import STAGES, RunFolder, reference_table, summary
 from qpatch.structure import participation_ratio
 
+SHORT = 12  # characters
 MISSING = "—"
 HEADINGS = {
     "n_patches": "Patches",
@@ -80,11 +81,16 @@ def ours_alone(runs: Sequence[RunFolder], columns: Sequence[str]) -> Styler:
 
 
 def plain(table: pd.DataFrame, text: bool = False) -> Styler:
-    """A table as it is; ``text`` sets words flush left instead of numbers flush right."""
+    """A table as it is; ``text`` sets words flush left instead of numbers flush right.
+
+    Such a table gives its first column room to be read, unless all that stands there is short.
+    """
     table = table.rename_axis(columns=None)
-    return _styled(
-        table.style.format(na_rep=MISSING, thousands=",", precision=2), "qpatch-table text" if text else "qpatch-table"
-    )
+    css_class = "qpatch-table"
+    if text:
+        short = table.empty or table.iloc[:, 0].astype(str).str.len().max() <= SHORT
+        css_class += " text narrow" if short else " text"
+    return _styled(table.style.format(na_rep=MISSING, thousands=",", precision=2), css_class)
 
 
 def _styled(styler: Styler, css_class: str = "qpatch-table") -> Styler:
@@ -140,7 +146,7 @@ def spectra(runs: Sequence[RunFolder]) -> Styler:
                 "Products": str(sum(record["products"].values())),
             }
         )
-    return _of_runs(rows)
+    return plain(pd.DataFrame(rows), text=True)
 
 
 def curvature_structure(runs: Sequence[RunFolder]) -> Styler:
@@ -162,7 +168,7 @@ def curvature_structure(runs: Sequence[RunFolder]) -> Styler:
                 "(random)": f"{record['logit_overlap_random']:.4f}",
             }
         )
-    return _of_runs(rows)
+    return plain(pd.DataFrame(rows), text=True)
 
 
 def slices(runs: Sequence[RunFolder]) -> Styler:
@@ -178,12 +184,7 @@ def slices(runs: Sequence[RunFolder]) -> Styler:
         }
         barrier = max(line["barrier"] for line in record["lines"].values())
         rows.append(_run_columns(run) | held | {"Barrier": f"{barrier:.2g}"})
-    return _of_runs(rows)
-
-
-def _of_runs(rows: list[dict]) -> Styler:
-    """Rows that begin with `_run_columns`, as narrow as they can be."""
-    return _styled(pd.DataFrame(rows).style, "qpatch-table text narrow")
+    return plain(pd.DataFrame(rows), text=True)
 
 
 def _run_columns(run: RunFolder) -> dict[str, str]:

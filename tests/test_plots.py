@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qpatch import plots
+from qpatch import plots, tables
 from qpatch.config import RunConfig
 from qpatch.interactive import landscape_surface
 from qpatch.results import Landscape
@@ -102,3 +102,10 @@ def test_every_number_of_patches_is_in_the_legend_of_epochs(ax):
     rows = [(4, 2, 0, 1.0), (4, 2, 1, 0.5), (9, 2, 0, 1.0), (9, 8, 0, 1.0)]  # no deep run of 4 patches
     plots.draw_epochs(ax, pd.DataFrame(rows, columns=["n_patches", "depth", "epoch", "loss"]), "loss")
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["4 patches", "9 patches"]
+
+
+@pytest.mark.parametrize(("first", "narrow"), [("4", True), ("A sentence that wants room", False)])
+def test_a_first_column_of_words_gets_room(first, narrow):
+    page = tables.plain(pd.DataFrame({"What": [first], "Value": ["1"]}), text=True).to_html()
+    assert ("narrow" in page) == narrow
+    assert "narrow" not in tables.plain(pd.DataFrame({"What": [first]})).to_html()
