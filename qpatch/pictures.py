@@ -49,20 +49,18 @@ def spans(runs: Sequence[RunFolder]) -> pd.DataFrame:
 
 
 def curvature_shares(runs: Sequence[RunFolder]) -> pd.DataFrame:
-    """What the principal plane and a random one hold, in per cent, of the runs whose slices are stored.
+    """What the principal plane and a random one hold, in per cent, a row for each run whose slices are stored.
 
-    Of the path's variance; of the Hessian's trace, which a random plane of n parameters holds 2 / n of on average; of
-    the curvature that a plane can hold at most (`plane_curvature`).
+    Of the path's variance, and of the Hessian's trace, of which a random plane of n parameters holds 2 / n on average.
     """
     rows = []
     for run in runs:
         if run.state("slices") != "done":
             continue
         planes = run.record("slices")["planes"]
-        row = {"Qubits": run.config.n_qubits, "Patches": run.config.n_patches, "Depth": run.config.depth}
+        row = {}
         for name in ("principal", "random"):
             held = planes[name]
             row |= {f"Path, {name}": 100 * sum(held["ratios"]), f"Trace, {name}": 100 * held["of_trace"]}
-            row[f"Most, {name}"] = 100 * held["of_most"]
         rows.append(row)
     return pd.DataFrame(rows)

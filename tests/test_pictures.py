@@ -46,7 +46,7 @@ def test_shares_of_curvature_are_those_of_the_slices_in_per_cent(run):
         run.write_csv(name, pd.DataFrame({"x": [0.0]}))
     run.write_record("slices", {}, 1.0, MACHINE, planes={"principal": held, "random": held | {"of_trace": 0.01}})
     row = pictures.curvature_shares([run]).iloc[0]
-    assert row[["Path, principal", "Trace, principal", "Trace, random", "Most, random"]].tolist() == [75, 2, 1, 12.5]
+    assert row[["Path, principal", "Trace, principal", "Path, random", "Trace, random"]].tolist() == [75, 2, 75, 1]
 
 
 def test_spans_are_in_parameter_units(run):
