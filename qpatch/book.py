@@ -4,11 +4,13 @@
 * plotly.js and MathJax come from the installed packages into the site: no page asks another host for anything.
 * Every chapter can be downloaded as an executed notebook.
 * Links to the repository and launch buttons appear where the environment names the repository's address.
+* The site's address leads to the title page.
 * What the theme leaves unnamed or misnamed for screen readers is put right.
 """
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import os
 import shutil
@@ -26,6 +28,17 @@ from qpatch.myst import collect_labels
 REPOSITORY_VARIABLE = "QPATCH_REPOSITORY_URL"
 BRANCH_VARIABLE = "QPATCH_REPOSITORY_BRANCH"
 EXPLORER_SCRIPTS = ("explorer.js", "patch_explorer.js", "run_explorer.js", "run_table.js")  # in this order
+FRONT_DOOR = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="0; url={page}.html">
+<link rel="icon" href="_static/{icon}">
+<title>{title}</title>
+</head>
+<body><main><h1>{title}</h1><a href="{page}.html">To the book</a></main></body>
+</html>
+"""
 MATHJAX_PARTS = ("tex-chtml.js", "output/chtml", "input/tex/extensions")
 logger = logging.getLogger(__name__)
 
@@ -40,6 +53,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("html-page-context", name_sidebar_toggles, priority=600)  # after the theme has made its functions
     app.connect("html-page-context", repair_roles)
     app.connect("build-finished", ship_scripts)
+    app.connect("build-finished", write_front_door)
     app.connect("build-finished", write_downloads)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -137,6 +151,14 @@ def repair_roles(app: Sphinx, pagename: str, templatename: str, context: dict, d
     context["body"] = body.replace('<div role="list" class="citation-list">', '<div class="citation-list">').replace(
         ' role="doc-biblioentry"', ""
     )
+
+
+def write_front_door(app: Sphinx, error: Exception | None) -> None:
+    """A page that leads on to the title page; that of sphinx-external-toc has no icon, title or language."""
+    if error is None and app.builder.format == "html":
+        icon = Path(app.config.html_favicon).name
+        text = FRONT_DOOR.format(page=app.config.master_doc, icon=icon, title=html.escape(app.config.html_title))
+        (Path(app.outdir) / "index.html").write_text(text, encoding="utf-8")
 
 
 def ship_scripts(app: Sphinx, error: Exception | None) -> None:
