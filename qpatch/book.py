@@ -33,7 +33,7 @@ FRONT_DOOR = """<!DOCTYPE html>
 <head>
 <meta charset="utf-8">
 <meta http-equiv="refresh" content="0; url={page}.html">
-<link rel="icon" href="_static/{icon}">
+<link rel="icon" href="data:,">
 <title>{title}</title>
 </head>
 <body><main><h1>{title}</h1><a href="{page}.html">To the book</a></main></body>
@@ -154,10 +154,12 @@ def repair_roles(app: Sphinx, pagename: str, templatename: str, context: dict, d
 
 
 def write_front_door(app: Sphinx, error: Exception | None) -> None:
-    """A page that leads on to the title page; that of sphinx-external-toc has no icon, title or language."""
+    """A page that leads on to the title page; that of sphinx-external-toc has no title and no language.
+
+    Its icon is empty: a browser that leaves the page at once would ask for one in vain.
+    """
     if error is None and app.builder.format == "html":
-        icon = Path(app.config.html_favicon).name
-        text = FRONT_DOOR.format(page=app.config.master_doc, icon=icon, title=html.escape(app.config.html_title))
+        text = FRONT_DOOR.format(page=app.config.master_doc, title=html.escape(app.config.html_title))
         (Path(app.outdir) / "index.html").write_text(text, encoding="utf-8")
 
 
