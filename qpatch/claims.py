@@ -169,7 +169,9 @@ def verdict_over_seeds(claim: Claim, tests: pd.DataFrame) -> str:
     if claim.kind == "level" and against:
         return f"does not hold in every run: {rows['agree'].iloc[0]:.0f} of {rows['pairs'].iloc[0]:.0f} do"
     if held == len(rows):
-        return "holds"
+        if claim.kind != "trend":
+            return "holds"
+        return "holds in the one comparison tested" if held == 1 else f"holds in all {held} comparisons tested"
     if against == len(rows):
         return "does not hold"
     if against:
