@@ -32,7 +32,7 @@ FRONT_DOOR = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="refresh" content="0; url={page}.html">
+<meta http-equiv="Refresh" content="0; url={page}.html">
 <link rel="icon" href="data:,">
 <title>{title}</title>
 </head>
