@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from qpatch.data import Split
 from qpatch.engine import Prepared
-from qpatch.kept import Kept
+from qpatch.engine.kept import Kept
 from qpatch.model import PatchQNN
 from qpatch.training import image_chunk
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from qpatch import compiled
+from qpatch.engine import compiled
 
 STANDARD = "standard"
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from oracles import ring_matrix, rotation_matrix, stretch_matrix
 
-from qpatch import blocks
+from qpatch.engine import blocks
 
 ATOL = 1e-12  # double precision, unitaries of some tens of gates
 CPU = torch.device("cpu")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from qpatch.book.exercises import LEVELS, all_exercises, answers
 from qpatch.checks import CHECKS, check
-from qpatch.compare import AnswerError, call, same, same_function, same_set
-from qpatch.exercises import LEVELS, all_exercises, answers
+from qpatch.checks.compare import AnswerError, call, same, same_function, same_set
 from qpatch.storage import PROJECT
 
 EXERCISES = {exercise.label: exercise for exercise in all_exercises()}

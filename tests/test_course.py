@@ -6,10 +6,10 @@ import jupytext
 import nbformat
 import pytest
 
-from qpatch import course, exercises
-from qpatch.compare import AnswerError
-from qpatch.exercises import ExerciseError, exercises_of, overview, pages
-from qpatch.myst import collect_labels, parser
+from qpatch.book import course, exercises
+from qpatch.book.exercises import ExerciseError, exercises_of, overview, pages
+from qpatch.book.myst import collect_labels, parser
+from qpatch.checks.compare import AnswerError
 
 WITH_EXERCISES = [page for page in pages() if exercises_of(page)]
 NAMES = [page.stem for page in WITH_EXERCISES]

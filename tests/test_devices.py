@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from qpatch import compiled, encoding, readout
 from qpatch.config import RunConfig
 from qpatch.curvature import LossCurvature
 from qpatch.data import Split
+from qpatch.engine import compiled, encoding, readout
 from qpatch.model import PatchQNN
 
 GPU = pytest.param(

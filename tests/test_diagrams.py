@@ -9,9 +9,10 @@ import torch
 from matplotlib.colors import to_rgba
 from oracles import PAULI
 
-from qpatch import ansatz, diagrams, engine
+from qpatch import ansatz, engine
 from qpatch.config import RunConfig
 from qpatch.model import PatchQNN, cut_patches
+from qpatch.plots import diagrams
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import functools
 import pytest
 import torch
 
-from qpatch import encoding
-from qpatch.compiled import TASK_IMAGES
+from qpatch.engine import encoding
+from qpatch.engine.compiled import TASK_IMAGES
 
 
 def random_gates(n_patches: int, n_qubits: int, n_images: int, dtype=torch.complex128) -> torch.Tensor:

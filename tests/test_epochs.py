@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from helpers import TINY, store_training
 
-from qpatch import epoch_plots, plots
+from qpatch import plots
 from qpatch.config import RunConfig
 from qpatch.epochs import beside_author, leaps, of_size
+from qpatch.plots.epochs import draw_beside_author, draw_by_size, grid_of_runs, shade_size
 from qpatch.results import reference_table
 
 LOSSES = [2.0, 1.0, 0.5, 0.25, 0.75]  # of the initial point and four epochs
@@ -57,7 +58,7 @@ def test_comparable_sizes_lie_within_a_fraction():
 def test_a_place_without_a_run_says_so(figure):
     runs = [store_training(RunConfig(stride=stride, depth=depth), LOSSES) for stride, depth in ((6, 50), (3, 100))]
     drawn = []
-    grid = epoch_plots.grid_of_runs(runs, lambda ax, run: drawn.append(run.run_id))
+    grid = grid_of_runs(runs, lambda ax, run: drawn.append(run.run_id))
     titles = [ax.get_title(loc="left") or ax.get_title() for ax in grid.axes]
     assert drawn == [run.run_id for run in runs]
     assert titles == [f"{n} patches, depth {d}" for n in (4, 9) for d in (50, 100)]
@@ -68,14 +69,14 @@ def test_a_place_without_a_run_says_so(figure):
 def test_curves_show_both_losses_and_the_author_s_dots_where_there_are_some(figure):
     table = beside_author(store_training(RunConfig(stride=6, depth=50), LOSSES))
     with_log, without = figure.subplots(1, 2)
-    epoch_plots.draw_beside_author(with_log, table, best_epoch=2)
-    epoch_plots.draw_beside_author(without, table.assign(author_test_loss=np.nan), best_epoch=2)
+    draw_beside_author(with_log, table, best_epoch=2)
+    draw_beside_author(without, table.assign(author_test_loss=np.nan), best_epoch=2)
     counts = [len(ax.get_legend_handles_labels()[1]) for ax in (with_log, without)]
     assert counts == [4, 3]  # best epoch, training, test, and the author's
 
 
 def test_sizes_are_drawn_by_number_of_patches_in_their_colours(figure):
-    ax = epoch_plots.draw_by_size(figure.subplots(), reference_table("runs"), "test_loss", published=True)
-    epoch_plots.shade_size(ax, 20_000)
+    ax = draw_by_size(figure.subplots(), reference_table("runs"), "test_loss", published=True)
+    shade_size(ax, 20_000)
     assert [line.get_color() for line in ax.lines] == [plots.patch_color(n) for n in (4, 9, 16)]
     assert all(np.all(np.diff(line.get_xdata()) > 0) for line in ax.lines)

@@ -14,9 +14,11 @@ import pytest
 import torch
 from helpers import TINY, store_hessian, store_landscape, store_spectrum, store_training
 
-from qpatch import explorer_pages, explorer_plots, explorers, plots
+from qpatch import plots
+from qpatch.book import explorer_pages, explorers
 from qpatch.config import RunConfig
 from qpatch.data import Split, load_split
+from qpatch.plots.explorers import draw_confusion, draw_hardest, draw_patch_sheet, draw_run
 from qpatch.predictions import Predictions
 from qpatch.training import evaluate
 
@@ -236,7 +238,7 @@ def texts(axes) -> list[str]:
 
 def test_the_twin_of_a_whole_run_has_no_gaps(figure, run):
     split, answers = explorers.predict_runs([run])[run.run_id]
-    explorer_plots.draw_run(figure, run, answers, split.images)
+    draw_run(figure, run, answers, split.images)
     assert not [text for text in texts(figure.axes) if text.endswith("yet")]
     hardest = answers.hardest(1)[0]
     title = f"{answers.labels[hardest]}, said {answers.predicted[hardest]}\nloss {answers.losses[hardest]:.1f}"
@@ -245,13 +247,13 @@ def test_the_twin_of_a_whole_run_has_no_gaps(figure, run):
 
 def test_the_twin_of_a_bare_run_says_what_is_missing(figure, bare):
     split, answers = explorers.predict_runs([bare])[bare.run_id]
-    explorer_plots.draw_run(figure, bare, answers, split.images)
+    draw_run(figure, bare, answers, split.images)
     assert {"no landscape yet", "no spectrum yet"} <= set(texts(figure.axes))
 
 
 def test_the_confusion_matrix_is_written_in(figure):
     matrix = np.array([[5, 1], [0, 7]])
-    ax = explorer_plots.draw_confusion(figure.subplots(), matrix)
+    ax = draw_confusion(figure.subplots(), matrix)
     assert texts([ax]) == ["5", "1", "0", "7"]
     assert ax.images[0].get_array()[0, 1] > ax.images[0].get_array()[0, 0] == 0  # only errors are shaded
 
@@ -259,13 +261,13 @@ def test_the_confusion_matrix_is_written_in(figure):
 def test_fewer_images_than_places_leave_places_empty(figure):
     answers = Predictions(np.array([1]), np.array([0]), np.array([2.0]), 2)
     axes = figure.subplots(1, 3)
-    explorer_plots.draw_hardest(axes, torch.zeros(1, 14, 14), answers)
+    draw_hardest(axes, torch.zeros(1, 14, 14), answers)
     assert [bool(ax.images) for ax in axes] == [True, False, False]
 
 
 def test_the_twin_of_the_patch_explorer_shows_every_patch(figure, shapes):
     config = TINY.replace(stride=5)
-    explorer_plots.draw_patch_sheet(figure, shapes.test.images[0], config, explorers.coverage(config))
+    draw_patch_sheet(figure, shapes.test.images[0], config, explorers.coverage(config))
     numbers = [ax.get_title(loc="center") for ax in figure.axes]
     assert [number for number in numbers if number.isdigit()] == [str(i) for i in range(1, 10)]
     patch = figure.axes[1 + 8].images[0].get_array()  # the last, at the lower right

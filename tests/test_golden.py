@@ -9,9 +9,9 @@ import torch
 from oracles import GOLDEN_FILES, GOLDEN_STRIDES, golden_model, load_golden, relative_error
 from torch.nn.functional import cross_entropy
 
-from qpatch import compiled, encoding, readout
 from qpatch.curvature import LossCurvature
 from qpatch.data import Split
+from qpatch.engine import compiled, encoding, readout
 from qpatch.model import PatchQNN
 from qpatch.reference import ReferenceQNN
 

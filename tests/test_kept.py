@@ -5,7 +5,7 @@ import contextlib
 import pytest
 import torch
 
-from qpatch.kept import Kept, kept
+from qpatch.engine.kept import Kept, kept
 
 
 class Counted:

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from qpatch import blocks, kernels, pauli, pauli_kernels
-from qpatch.compiled import for_each
+from qpatch.engine import blocks, pauli, pauli_kernels
+from qpatch.engine.compiled import for_each
+from qpatch.engine.stretch_kernels import state_gradient, sweep_states
 
 
 def random_problem(n_qubits: int, depth: int, dtype: torch.dtype):
@@ -56,7 +57,7 @@ def test_gradient_of_a_state_agrees_with_that_through_pauli_strings(n_qubits, de
     cotangents = torch.randn(states.shape, dtype=states.dtype, generator=torch.Generator().manual_seed(depth))
     halves = torch.stack([torch.cos(angles / 2), torch.sin(angles / 2)], dim=-1)
     signs = blocks.ring_signs(n_qubits, torch.float64, angles.device)
-    fast = kernels.state_gradient(halves, states[..., 0], cotangents[..., 0], signs)
+    fast = state_gradient(halves, states[..., 0], cotangents[..., 0], signs)
     hermitian = pauli.to_strings(states @ cotangents.mH, n_qubits).imag
     assert unlike(fast, blocks.sweep_down_plainly(angles, hermitian)) < 100
 
@@ -68,7 +69,7 @@ def test_state_sweep_agrees_with_plain_pytorch(n_qubits, depth, dtype, columns):
     angles, _ = random_problem(n_qubits, depth, torch.float64)
     start = torch.eye(2**n_qubits, dtype=torch.complex128)[:, : None if columns == "identity" else 1]
     rotations, diagonals = blocks.euler_form(angles)
-    compiled = kernels.sweep_states(rotations.to(dtype.to_real()), diagonals.to(dtype), start.to(dtype))
+    compiled = sweep_states(rotations.to(dtype.to_real()), diagonals.to(dtype), start.to(dtype))
     plain = blocks.sweep_states_plainly(angles, start)
     assert compiled.dtype == dtype
     assert (compiled - plain).abs().max() < 100 * torch.finfo(dtype).eps

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from qpatch.myst import Labels, blocks, collect_labels, plain
+from qpatch.book.myst import Labels, blocks, collect_labels, plain
 from qpatch.storage import PROJECT
 
 HERE = PROJECT / "book" / "paper" / "here.md"

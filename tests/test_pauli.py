@@ -6,7 +6,7 @@ import pytest
 import torch
 from oracles import PAULI, embed, ring_matrix, rotation_matrix
 
-from qpatch import pauli
+from qpatch.engine import pauli
 
 ATOL = 1e-12
 CPU = torch.device("cpu")

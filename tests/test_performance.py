@@ -10,7 +10,8 @@ import matplotlib.pyplot as plt
 import pytest
 from IPython.display import Markdown
 
-from qpatch import performance, performance_plots
+from qpatch import performance
+from qpatch.plots.performance import draw_comparison, draw_memory, draw_scaling, exponent, growth
 
 TABLES = [
     performance.bars_table,
@@ -104,12 +105,12 @@ def test_times_have_a_unit_that_fits(seconds, text):
 
 def test_exponents_are_those_of_the_largest_sizes():
     sizes = [1, 10, 100, 1000]
-    assert performance_plots.exponent(sizes, [50.0, *(size**1.5 for size in sizes[1:])]) == pytest.approx(1.5)
-    assert performance_plots.growth([2, 4, 6, 8], [7.0, 3**4, 3**6, 3**8]) == pytest.approx(3)
+    assert exponent(sizes, [50.0, *(size**1.5 for size in sizes[1:])]) == pytest.approx(1.5)
+    assert growth([2, 4, 6, 8], [7.0, 3**4, 3**6, 3**8]) == pytest.approx(3)
 
 
 def test_figures_of_a_partial_file(partial):
-    fig = performance_plots.draw_scaling(partial)
+    fig = draw_scaling(partial)
     labels = fig.axes[0].get_legend_handles_labels()[1]
     assert labels[0] == "training step: exponent 2.00"
     assert [ax.texts[0].get_text() for ax in fig.axes[1:]] == ["not measured yet"] * 3
@@ -117,8 +118,8 @@ def test_figures_of_a_partial_file(partial):
     plt.close(fig)
 
     fig, axes = plt.subplots(1, 2)
-    performance_plots.draw_comparison(axes[0], partial)
-    performance_plots.draw_memory(axes[1], partial)
+    draw_comparison(axes[0], partial)
+    draw_memory(axes[1], partial)
     assert [label.get_text() for label in axes[0].get_yticklabels()] == ["qpatch", "Slow"]
     assert axes[1].texts[0].get_text() == "not measured yet"
     fig.canvas.draw()

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from helpers import MACHINE, TINY, store_hessian, store_landscape, store_training
 
-from qpatch import pictures
-from qpatch.gallery import landscape_chooser
+from qpatch.plots import pictures
+from qpatch.plots.gallery import landscape_chooser
 from qpatch.results import OUTPUTS, Landscape
 
 LOSSES = [2.0, 1.0, 0.5, 0.25, 0.75]

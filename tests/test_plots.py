@@ -9,7 +9,7 @@ import pytest
 
 from qpatch import plots, tables
 from qpatch.config import RunConfig
-from qpatch.interactive import landscape_surface
+from qpatch.plots.interactive import landscape_surface
 from qpatch.results import Landscape
 
 

@@ -3,7 +3,7 @@
 import pytest
 from lxml import html
 
-from qpatch.printing import join_pages, reading_order
+from qpatch.book.printing import join_pages, reading_order
 
 PAGE = """<!doctype html><html><head><link rel="stylesheet" href="{up}_static/a.css">{next}</head><body>
 <p class="title logo__title"> The

@@ -4,7 +4,8 @@ import pytest
 import torch
 from oracles import PAULI, embed
 
-from qpatch import ansatz, readout
+from qpatch import ansatz
+from qpatch.engine import readout
 
 
 def random_states(n_qubits: int, dtype=torch.complex128) -> torch.Tensor:

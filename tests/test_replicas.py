@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from qpatch import replicas, stages, sweep
 from qpatch.cli import app
-from qpatch.compiled import takes
 from qpatch.config import RunConfig
+from qpatch.engine.compiled import takes
 from qpatch.results import OUTPUTS, RunFolder
 from qpatch.variants import STANDARD, VARIANTS, Variant, find_variant
 

@@ -4,10 +4,10 @@ from pathlib import Path
 import jupytext
 import yaml
 
-from qpatch.book import REPOSITORY_VARIABLE, link_repository
+from qpatch.book.extension import REPOSITORY_VARIABLE, link_repository
+from qpatch.book.reports import SOURCE, TITLE, report_title, reported_runs
 from qpatch.config import RunConfig, profile_runs
 from qpatch.data import PROJECT
-from qpatch.reports import SOURCE, TITLE, report_title, reported_runs
 from qpatch.results import RunFolder
 
 
@@ -20,7 +20,7 @@ def test_titles_say_what_a_run_is():
 def test_further_seeds_have_no_report_of_their_own(monkeypatch):
     paper, seed, other = RunConfig(depth=50), profile_runs("seeds")[0], RunConfig(depth=50, seed=7)
     stored = [RunFolder(config) for config in (paper, seed, other)]
-    monkeypatch.setattr("qpatch.reports.stored_runs", lambda root: stored)
+    monkeypatch.setattr("qpatch.book.reports.stored_runs", lambda root: stored)
     assert [run.config for run in reported_runs()] == [paper, other]
 
 

@@ -6,12 +6,14 @@ import pytest
 import torch
 from helpers import TINY, store_training
 
-from qpatch import landscape_plots, slices, spectrum_plots, stages, tables
+from qpatch import slices, stages, tables
 from qpatch.check import run_problems
 from qpatch.curvature import LossCurvature
 from qpatch.data import load_dataset
 from qpatch.flat import flat_parameters, loss_at
 from qpatch.planes import random_plane
+from qpatch.plots.landscapes import draw_slices
+from qpatch.plots.spectra import draw_along
 from qpatch.results import RunFolder
 
 LONG = TINY.replace(epochs=8, learning_rate=3e-3)  # slowly, past an epoch of zero rate, 5
@@ -101,13 +103,13 @@ def test_table_and_figures_show_what_is_stored(run):
     html = tables.slices([run]).to_html()
     assert f"{100 * stored[0].ratios.sum():.2g}" in html
     assert f"{max(line['barrier'] for line in record['lines'].values()):.2g}" in html
-    figure = landscape_plots.draw_slices(plt.figure(), run)
+    figure = draw_slices(plt.figure(), run)
     titles = [ax.get_title() for ax in figure.axes]
     assert [title.split("\n")[0] for title in titles] == [each.name for each in stored]
     assert all(
         f"{100 * each.of_most:.2g} % of the curvature" in title for each, title in zip(stored, titles, strict=True)
     )
-    whole, part = spectrum_plots.draw_along(plt.figure().subplots(), run).get_lines()
+    whole, part = draw_along(plt.figure().subplots(), run).get_lines()
     along = record["along"]
     assert whole.get_ydata() == pytest.approx([each["lambda_max"] for each in along])
     assert part.get_ydata() == pytest.approx([each["lambda_max"] * each["gauss_newton_share"] for each in along])

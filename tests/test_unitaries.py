@@ -2,7 +2,7 @@
 
 import torch
 
-from qpatch.unitaries import apply_unitaries
+from qpatch.engine.unitaries import apply_unitaries
 
 
 def random_complex(*shape: int) -> torch.Tensor:

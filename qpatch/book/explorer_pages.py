@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 
 from qpatch import tables
-from qpatch.reports import report_title
+from qpatch.book.reports import report_title
 from qpatch.results import RunFolder, summary
 
 TABLE_COLUMNS = ("n_qubits", "n_train", "stride", "n_patches", "depth", "n_parameters")

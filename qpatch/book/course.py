@@ -2,7 +2,7 @@
 
 A student notebook is the whole chapter in Markdown that Jupyter shows without extensions, with a stub in the place of
 each solution's code and nothing in the place of its words. An instructor notebook is the chapter's exercises alone,
-each with solution and self-check, executed. ``python -m qpatch.course`` writes both (`make student`).
+each with solution and self-check, executed. ``python -m qpatch.book.course`` writes both (`make student`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from qpatch.exercises import LEVELS, YOUR_TEXT, Exercise, exercises_of, pages
-from qpatch.myst import Labels, blocks, cell_figure, collect_labels, plain
+from qpatch.book.exercises import LEVELS, YOUR_TEXT, Exercise, exercises_of, pages
+from qpatch.book.myst import Labels, blocks, cell_figure, collect_labels, plain
 from qpatch.storage import PROJECT, write_atomically
 
 BUILD = PROJECT / "_build"
@@ -144,7 +144,7 @@ def _notebook(cells: list[nbformat.NotebookNode]) -> nbformat.NotebookNode:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m qpatch.course", description="Write the notebooks of a course.")
+    parser = argparse.ArgumentParser(prog="python -m qpatch.book.course", description="Write a course's notebooks.")
     parser.add_argument("kinds", nargs="*", metavar="student|instructor", help="both, if none is named")
     parser.add_argument("--into", type=Path, default=BUILD, help="folder that gets the folders student and instructor")
     options = parser.parse_args(arguments)

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from qpatch import plots
 from qpatch.config import RunConfig
 from qpatch.model import cut_patches
+from qpatch.plots.spectra import draw_spectrum
 from qpatch.predictions import Predictions
 from qpatch.results import RunFolder
-from qpatch.spectrum_plots import draw_spectrum
 
 
 def draw_confusion(ax: Axes, confusion: np.ndarray) -> Axes:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from qpatch.compare import call, fail_unless, same, same_function, to_values
+from qpatch.checks.compare import call, fail_unless, same, same_function, to_values
 from qpatch.config import RunConfig
 from qpatch.data import load_dataset
 from qpatch.lines import nearest_copy

@@ -7,8 +7,8 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from qpatch import ansatz
-from qpatch.compiled import as_real, compiled, over_images, takes
-from qpatch.kept import kept
+from qpatch.engine.compiled import as_real, compiled, over_images, takes
+from qpatch.engine.kept import kept
 
 
 def expectation_values(states: torch.Tensor, n_classes: int) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""MyST Markdown in blocks, and as the plain Markdown that Jupyter shows: for student notebooks (`qpatch.course`).
+"""MyST Markdown in blocks, and as the plain Markdown that Jupyter shows: for student notebooks (`qpatch.book.course`).
 
 The text is parsed by MyST's own parser; what it recognises as a directive or a role is replaced in the source by lines
 that need no extension. The rest stays as it is written.

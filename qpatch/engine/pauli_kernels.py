@@ -1,4 +1,4 @@
-"""Pauli coefficients through stretches, compiled for a CPU, as `qpatch.blocks` does in plain PyTorch.
+"""Pauli coefficients through stretches, compiled for a CPU, as `qpatch.engine.blocks` does in plain PyTorch.
 
 One stretch is one task. A rotation runs along the digits of the later qubits, so every layer rotates the earlier half
 of the qubits, swaps the halves of all strings, and rotates the other half. The coefficients stand in 2^n rows, one a
@@ -13,8 +13,8 @@ import functools
 import numpy as np
 import torch
 
-from qpatch import pauli
-from qpatch.compiled import compiled, for_each
+from qpatch.engine import pauli
+from qpatch.engine.compiled import compiled, for_each
 
 PADDING = 16  # entries after each row
 

@@ -1,6 +1,6 @@
 """Sphinx extension of the book: what `_config.yml` alone cannot say.
 
-* Before a build it renders the run reports (`qpatch.reports`), so that the table of contents finds them.
+* Before a build it renders the run reports (`qpatch.book.reports`), so that the table of contents finds them.
 * plotly.js and MathJax come from the installed packages into the site: no page asks another host for anything.
 * Every chapter can be downloaded as an executed notebook.
 * Links to the repository and launch buttons appear where the environment names the repository's address.
@@ -22,8 +22,8 @@ from sphinx.config import Config
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
-from qpatch.downloads import write_download
-from qpatch.myst import collect_labels
+from qpatch.book.downloads import write_download
+from qpatch.book.myst import collect_labels
 
 REPOSITORY_VARIABLE = "QPATCH_REPOSITORY_URL"
 BRANCH_VARIABLE = "QPATCH_REPOSITORY_BRANCH"
@@ -68,7 +68,7 @@ def leave_out_thebe(app: Sphinx) -> None:
 
 def render_run_reports(app: Sphinx, config: Config) -> None:
     """Execute the report of every stored run; a book without a single run is an error that tells the remedy."""
-    from qpatch.reports import render_reports, reported_runs
+    from qpatch.book.reports import render_reports, reported_runs
 
     runs = reported_runs()
     if not runs:

@@ -9,8 +9,8 @@ import torch
 from scipy.optimize import brentq
 from scipy.stats import binom, ttest_ind_from_stats
 
+from qpatch.checks.compare import call, fail_unless, same, same_function, same_set, to_values
 from qpatch.classroom import small_config, trained
-from qpatch.compare import call, fail_unless, same, same_function, same_set, to_values
 from qpatch.config import PAPER_LEARNING_RATES, RunConfig
 from qpatch.results import reference_table
 

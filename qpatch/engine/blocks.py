@@ -14,9 +14,11 @@ import functools
 
 import torch
 
-from qpatch import ansatz, compiled, kernels, pauli, pauli_kernels
-from qpatch.kept import kept
-from qpatch.pauli import kron
+from qpatch import ansatz
+from qpatch.engine import compiled, pauli, pauli_kernels
+from qpatch.engine.kept import kept
+from qpatch.engine.pauli import kron
+from qpatch.engine.stretch_kernels import state_gradient, sweep_states
 
 
 def stretch_unitaries(angles: torch.Tensor) -> torch.Tensor:
@@ -144,7 +146,7 @@ def _state_gradient(angles, state, cotangent):
     circle = torch.stack([torch.cos(halves), torch.sin(halves)], dim=-1)
     signs = ring_signs(angles.shape[-1], torch.float64, angles.device)
     exact = (tensor.squeeze(-1).to(torch.complex128) for tensor in (state, cotangent))
-    return kernels.state_gradient(circle, *exact, signs).to(angles.dtype)
+    return state_gradient(circle, *exact, signs).to(angles.dtype)
 
 
 def _sweep_states(angles, start):
@@ -153,7 +155,7 @@ def _sweep_states(angles, start):
     exact = angles.double()
     if compiled.takes(angles):
         rotations, diagonals = euler_form(exact)
-        return kernels.sweep_states(rotations.to(start.real.dtype), diagonals.to(start.dtype), start)
+        return sweep_states(rotations.to(start.real.dtype), diagonals.to(start.dtype), start)
     return sweep_states_plainly(exact, start)
 
 
@@ -174,7 +176,7 @@ def sweep_states_plainly(angles, start):
 
 
 def euler_form(angles):
-    """The blocks as layers of real rotations between diagonals, for `kernels.sweep_states`: a third of the arithmetic.
+    """The blocks as layers of real rotations between diagonals, for `sweep_states`: a third of the arithmetic.
 
     A qubit's RY RX is RZ(a) RY(b) RZ(c); the RZ of all qubits, of neighbouring blocks and the ring make one diagonal.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch.autograd.function import once_differentiable
 
-from qpatch.kept import kept
+from qpatch.engine.kept import kept
 
 
 def apply_unitaries(unitaries: torch.Tensor, states: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,7 @@
 A Hermitian H has the coefficients ``h_s = tr(P_s H)``; string ``s`` has one digit of {I, X, Y, Z} a qubit, qubit 0 the
 most significant. In this picture a layer of single-qubit rotations is one real 3 x 3 rotation of (X, Y, Z) a qubit,
 the CZ ring is a fixed signed permutation, and the derivative of a loss by a rotation's angle is a coefficient that
-already stands there. `qpatch.blocks` uses it for gradients whose memory does not grow with depth.
+already stands there. `qpatch.engine.blocks` uses it for gradients whose memory does not grow with depth.
 """
 
 from __future__ import annotations

@@ -16,10 +16,11 @@ from typing import NamedTuple
 
 import torch
 
-from qpatch import ansatz, blocks
-from qpatch.encoding import apply_gates
-from qpatch.readout import expectation_values
-from qpatch.unitaries import apply_unitaries
+from qpatch import ansatz
+from qpatch.engine import blocks
+from qpatch.engine.encoding import apply_gates
+from qpatch.engine.readout import expectation_values
+from qpatch.engine.unitaries import apply_unitaries
 
 
 class Prepared(NamedTuple):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from qpatch.compare import AnswerError, call, fail_unless, same, same_function, to_values
+from qpatch.checks.compare import AnswerError, call, fail_unless, same, same_function, to_values
 from qpatch.config import RunConfig
 from qpatch.curvature import LossCurvature
 from qpatch.data import load_dataset

@@ -45,7 +45,7 @@ from pathlib import Path
 import jupytext
 import yaml
 
-from qpatch.myst import Block, blocks
+from qpatch.book.myst import Block, blocks
 from qpatch.storage import PROJECT
 
 LEVELS = {"Warm-up": "a few minutes", "Core": "half an hour", "Research": "an afternoon, with an open end"}

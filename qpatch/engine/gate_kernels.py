@@ -1,4 +1,4 @@
-"""Kernels of `qpatch.encoding`: one 2 x 2 matrix a qubit on the statevectors of one QNN, images ``first`` to ``last``.
+"""Kernels of `encoding`: one 2 x 2 matrix a qubit on the statevectors of one QNN, images ``first`` to ``last``.
 
 A kernel holds one image, its real and imaginary parts apart. A gate acts on amplitudes that are far apart only for the
 first half of the qubits; transposed, so are the others': side 1 is the transposed one. With G' = G A, the tangent of
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qpatch.compiled import compiled, join_parts, split_parts, transpose
+from qpatch.engine.compiled import compiled, join_parts, split_parts, transpose
 
 
 @compiled

@@ -2,17 +2,17 @@
 
 No grading framework: a check prints one line, or raises `AnswerError` with a message that helps and does not tell the
 answer. What an answer is held against is computed when it is needed, by other means than the solution where there are
-any; see the modules `checks_...`.
+any; see the modules beside this one.
 """
 
 from __future__ import annotations
 
 import difflib
 
-from qpatch import checks_circuits, checks_curvature, checks_landscapes, checks_training
-from qpatch.compare import NOT_DONE, AnswerError
+from qpatch.checks import circuits, curvature, landscapes, training
+from qpatch.checks.compare import NOT_DONE, AnswerError
 
-CHECKS = checks_circuits.CHECKS | checks_training.CHECKS | checks_curvature.CHECKS | checks_landscapes.CHECKS
+CHECKS = circuits.CHECKS | training.CHECKS | curvature.CHECKS | landscapes.CHECKS
 
 
 def check(label: str, *answers) -> None:

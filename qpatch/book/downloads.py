@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_markdown_cell
 
-from qpatch.myst import Block, Labels, blocks, cell_figure, plain
+from qpatch.book.myst import Block, Labels, blocks, cell_figure, plain
 from qpatch.storage import write_atomically
 
 NEEDED = (
@@ -22,7 +22,7 @@ def download(executed: Path, page: Path, labels: Labels) -> nbformat.NotebookNod
     Args:
         executed: with outputs, its text in MyST.
         page: the chapter it was made from.
-        labels: of `qpatch.myst.collect_labels`, for references.
+        labels: of `qpatch.book.myst.collect_labels`, for references.
     """
     notebook = nbformat.read(executed, as_version=4)
     cells = [new_markdown_cell(NEEDED, id="needed")]

@@ -13,9 +13,9 @@ import plotly.graph_objects as go
 from matplotlib.colors import to_hex
 
 from qpatch import plots
-from qpatch.landscape_plots import HIGH_COLOR, LOW_COLOR, path_heights
 from qpatch.lines import Profile
 from qpatch.planes import Plane
+from qpatch.plots.landscapes import HIGH_COLOR, LOW_COLOR, path_heights
 
 SURFACE_HEIGHT = 440  # in CSS pixels
 PROFILE_STYLES = tuple(
@@ -43,7 +43,7 @@ def landscape_figure(landscape) -> go.Figure:
 def plane_surface(plane: Plane, x, y, loss, description: str, best: int | None = None) -> str:
     """The loss on a plane as a surface that can be turned, in parameter units, as HTML for a page that has plotly.js.
 
-    Its static twins are `landscape_plots.draw_plane` and `draw_surface`.
+    Its static twins are `landscapes.draw_plane` and `draw_surface`.
 
     Args:
         plane: the plane; its trajectory, if it has one, is drawn with the epochs, the first point as -1.
@@ -59,7 +59,7 @@ def plane_surface(plane: Plane, x, y, loss, description: str, best: int | None =
 def profile_lines(profiles: Sequence[Profile], description: str) -> str:
     """Losses along lines with their barriers, as HTML for a page that has plotly.js.
 
-    Its static twin is `landscape_plots.draw_profile`.
+    Its static twin is `landscapes.draw_profile`.
     """
     figure = go.Figure()
     for number, profile in enumerate(profiles):

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 
 from qpatch import plots, tables
+from qpatch.book.reports import report_title
 from qpatch.claims import comparable_sets
 from qpatch.config import RunConfig, valid_strides
 from qpatch.data import Split, load_split
 from qpatch.density import histogram, symlog_edges
-from qpatch.landscape_plots import path_heights
 from qpatch.model import cut_patches
+from qpatch.plots.landscapes import path_heights
 from qpatch.predictions import Predictions, predict
-from qpatch.reports import report_title
 from qpatch.results import STAGES, RunFolder, summary
 from qpatch.spectra import stored_density
 from qpatch.stages import load_best

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from qpatch.compiled import compiled, for_each
+from qpatch.engine.compiled import compiled, for_each
 
 LANES = 16  # columns of a unitary that a tile holds: 2^8 amplitudes of 16 columns fill two thirds of a level-1 cache
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from plotly.utils import PlotlyJSONEncoder
 
 from qpatch import plots
-from qpatch.interactive import SURFACE_HEIGHT, landscape_figure
+from qpatch.plots.interactive import SURFACE_HEIGHT, landscape_figure
 from qpatch.results import Landscape
 
 TURNS = {"Turn left": (-1, 0), "Turn right": (1, 0), "Look from higher": (0, 1), "Look from lower": (0, -1)}

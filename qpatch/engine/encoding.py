@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
-from qpatch import gate_kernels
-from qpatch.compiled import as_real, over_images, takes
-from qpatch.kept import kept
-from qpatch.pauli import kron
+from qpatch.engine import gate_kernels
+from qpatch.engine.compiled import as_real, over_images, takes
+from qpatch.engine.kept import kept
+from qpatch.engine.pauli import kron
 
 
 def apply_gates(gates: torch.Tensor, states: torch.Tensor) -> torch.Tensor:

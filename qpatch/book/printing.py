@@ -1,4 +1,4 @@
-"""The whole book as one PDF: ``python -m qpatch.printing``, or `make pdf`.
+"""The whole book as one PDF: ``python -m qpatch.book.printing``, or `make pdf`.
 
 The pages of the built site, in the order of the table of contents, are joined into one and printed by Chromium: nothing
 is executed again, links lead within the file, headings become its outline. `book/_static/print.css` says how it looks.
@@ -17,7 +17,7 @@ from playwright.sync_api import Page, sync_playwright
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, TextStringObject
 
-from qpatch.browser import SETTLE, launch_chromium, serve
+from qpatch.book.browser import SETTLE, launch_chromium, serve
 
 BOOK_PAGE = "book.html"
 # What is of use on a screen only: scripts, what they draw, anchors beside headings, code that is folded away.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from qpatch import blocks, engine
-from qpatch.compare import call, fail_unless, same, same_function, same_set, to_values
+from qpatch import engine
+from qpatch.checks.compare import call, fail_unless, same, same_function, same_set, to_values
 from qpatch.config import RunConfig, valid_strides
+from qpatch.engine import blocks
+from qpatch.engine.readout import expectation_values_plainly
 from qpatch.hessian import dense_hessian
 from qpatch.model import cut_patches
-from qpatch.readout import expectation_values_plainly
 
 ANGLE_PAIRS = [(0.0, 0.0), (0.3, 0.7), (-1.1, 2.5), (np.pi / 2, np.pi / 3)]
 
