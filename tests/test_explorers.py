@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from helpers import TINY, store_hessian, store_landscape, store_spectrum, store_training
+from helpers import TINY, store_hessian, store_landscape, store_slices, store_spectrum, store_training
 
 from qpatch import plots
 from qpatch.book import explorer_pages, explorers
@@ -128,6 +128,10 @@ def test_missing_stages_are_named_none(bare):
 def test_the_most_complete_run_comes_first(run, bare):
     assert data_of(bare, run)["first"] == run.run_id
     assert explorers.most_complete([bare]) is bare
+    store_hessian(bare, [1.0])
+    store_landscape(bare, [0.0, 1.0], [0.0, 1.0], np.eye(2))
+    store_slices(bare)  # as many stages then as the other run, but the explorer does not show this one
+    assert explorers.most_complete([bare, run]) is run
 
 
 def test_sets_are_told_apart_by_what_differs(shapes):

@@ -20,11 +20,12 @@ from qpatch.density import histogram, symlog_edges
 from qpatch.model import cut_patches
 from qpatch.plots.landscapes import path_heights
 from qpatch.predictions import Predictions, predict
-from qpatch.results import STAGES, RunFolder, summary
+from qpatch.results import RunFolder, summary
 from qpatch.spectra import stored_density
 from qpatch.stages import load_best
 
 HARDEST = 12  # images shown of a run
+SHOWN = ("train", "hessian", "landscape", "spectrum")  # stages
 COLUMNS = ("n_patches", "depth", "n_parameters", "best_epoch", "train_loss", "test_loss", "test_accuracy", "lambda_max")
 
 
@@ -86,12 +87,12 @@ def predict_runs(runs: Sequence[RunFolder]) -> dict[str, tuple[Split, Prediction
 
 
 def most_complete(runs: Sequence[RunFolder]) -> RunFolder:
-    """The run to begin with: of most stages, the paper's before others, then the first.
+    """The run to begin with: of most stages that the explorer shows, the paper's before others, then the first.
 
     Raises:
         ValueError: no runs.
     """
-    return max(runs, key=lambda run: (sum(run.record(stage) is not None for stage in STAGES), run.config.is_paper_run))
+    return max(runs, key=lambda run: (sum(run.record(stage) is not None for stage in SHOWN), run.config.is_paper_run))
 
 
 def explorer_data(runs: Sequence[RunFolder], answers: dict[str, tuple[Split, Predictions]], folder: str) -> dict:
