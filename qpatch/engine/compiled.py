@@ -14,7 +14,9 @@ from numba import njit
 TASK_IMAGES = 256  # images that one task takes
 
 # Numba keeps the compiled code on disk. Sums may be reordered, which vectors need; nothing is assumed of infinities.
-compiled = njit(nogil=True, fastmath={"contract", "reassoc", "nsz"}, cache=True)
+# A function that another one calls must be part of its code: the process that compiles would else call the function as
+# compiled by itself, whose sums run in another order, and round unlike all later ones, which load from disk.
+compiled = njit(nogil=True, fastmath={"contract", "reassoc", "nsz"}, cache=True, forceinline=True)
 
 _off: list[bool] = []  # one entry for each `switched_off` at work
 
@@ -37,7 +39,7 @@ def switched_off() -> Iterator[None]:
 def for_each(count: int, task: Callable[[int], None]) -> None:
     """Call ``task(0), ..., task(count - 1)``, as many at a time as PyTorch has threads."""
     threads = min(torch.get_num_threads(), count)
-    if threads == 1:
+    if threads <= 1:
         for index in range(count):
             task(index)
     else:
