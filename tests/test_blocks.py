@@ -5,6 +5,7 @@ import torch
 from oracles import ring_matrix, rotation_matrix, stretch_matrix
 
 from qpatch.engine import blocks
+from qpatch.engine.gates import ring_signs, rotation_gates
 
 ATOL = 1e-12  # double precision, unitaries of some tens of gates
 CPU = torch.device("cpu")
@@ -31,14 +32,14 @@ def test_states_are_the_unitaries_first_column(n_qubits):
 
 @pytest.mark.parametrize("n_qubits", [2, 4, 6])
 def test_ring_signs_are_the_rings_diagonal(n_qubits):
-    signs = blocks.ring_signs(n_qubits, torch.float64, CPU)
+    signs = ring_signs(n_qubits, torch.float64, CPU)
     assert torch.equal(torch.diag(signs).to(torch.complex128), ring_matrix(n_qubits))
 
 
 @pytest.mark.parametrize("axis", ["x", "y"])
 def test_rotation_gates(axis):
     angles = torch.tensor([[0.0, 0.3], [torch.pi, -2.0]], dtype=torch.float64)
-    gates = blocks.rotation_gates(angles, axis)
+    gates = rotation_gates(angles, axis)
     for index in ((0, 0), (0, 1), (1, 0), (1, 1)):
         expected = rotation_matrix(axis, 0, angles[index], 1)
         assert torch.allclose(gates[index], expected, rtol=0, atol=ATOL)
@@ -69,13 +70,6 @@ def test_hessian_of_a_random_function_is_that_of_the_dense_gates(n_qubits):
     fast = torch.autograd.functional.hessian(lambda a: loss(blocks.stretch_unitaries(a)[0]), angles)
     dense = torch.autograd.functional.hessian(lambda a: loss(stretch_matrix(a[0])), angles)
     assert torch.allclose(fast, dense, rtol=0, atol=1e-10)
-
-
-def test_third_derivatives_are_refused_and_not_silently_zero():
-    """PyTorch's own `hvp` differentiates a second derivative once more."""
-    angles = random_angles(1, 1, 2)
-    with pytest.raises(RuntimeError, match="differentiate"):
-        torch.autograd.functional.hvp(lambda a: blocks.stretch_states(a)[0, 0].real, angles, torch.ones_like(angles))
 
 
 def kept_for_backward(depth: int) -> int:

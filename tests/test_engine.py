@@ -1,10 +1,14 @@
 """The engine in double precision against the dense circuit: values, gradients and whole Hessians, to 1e-10."""
 
+import contextlib
+import functools
+
 import pytest
 import torch
 from oracles import expectations, gradient, hessian_products
 
 from qpatch import engine
+from qpatch.engine import compiled
 
 ATOL = 1e-10  # the project's promise; values and derivatives here are of order 1
 
@@ -71,6 +75,25 @@ def test_the_whole_hessian_by_angles_and_features_is_that_of_the_dense_circuit(n
     assert torch.allclose(hessian, hessian_products(dense, point, units), rtol=0, atol=ATOL)
 
 
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("moving", ["angles", "features"])
+def test_third_derivatives_are_refused_and_not_silently_wrong(moving, plain):
+    """PyTorch's own `hvp` differentiates a second derivative once more; its `vhp` does not."""
+    angles, features = circuit(2, 1)
+    point = {"angles": angles, "features": features}[moving]
+
+    def loss(compute, values):
+        return compute(*((values, features) if moving == "angles" else (angles, values)), 2, 4).square().sum()
+
+    ours, dense = (functools.partial(loss, compute) for compute in (fast, expectations))
+    along = torch.ones_like(point)
+    with compiled.switched_off() if plain else contextlib.nullcontext():
+        with pytest.raises(RuntimeError, match="differentiated twice, not a third time"):
+            torch.autograd.functional.hvp(ours, point, along)
+        _, product = torch.autograd.functional.vhp(ours, point, along)
+    assert torch.allclose(product, torch.autograd.functional.vhp(dense, point, along)[1], rtol=0, atol=ATOL)
+
+
 def test_gradients_obey_the_parameter_shift_rule():
     """Each angle enters through one rotation: the derivative is half the difference of values a quarter turn off."""
     angles, features = circuit(4, 2, n_patches=1, n_images=1)
@@ -130,3 +153,15 @@ def test_encoding_gate_is_the_product_of_its_twelve_rotations():
     ]:  # fmt: skip
         expected = rotation(axis, angle) @ expected
     assert torch.allclose(gate, expected, rtol=0, atol=1e-13)
+
+
+def test_a_pass_in_inference_mode_leaves_no_trace():
+    """What the engine keeps for later must serve a training too. No other test has this number of qubits."""
+    angles, features = circuit(10, 1, n_patches=1, n_images=1)
+    angles, features = angles.float(), features.float()
+    with torch.inference_mode():
+        value = fast(angles, features, 10, 2)
+    again = fast(angles.requires_grad_(), features, 10, 2)
+    again.sum().backward()
+    assert torch.equal(value, again)
+    assert angles.grad.isfinite().all()

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from qpatch.engine import blocks, pauli, pauli_kernels
+from qpatch.engine import blocks, pauli, pauli_kernels, plain_sweeps
 from qpatch.engine.compiled import for_each
+from qpatch.engine.gates import ring_signs
 from qpatch.engine.stretch_kernels import state_gradient, sweep_states
 
 
@@ -34,15 +35,15 @@ def test_pauli_sweeps_agree_with_plain_pytorch(n_qubits, depth, dtype):
     pairs = {
         "down": (
             pauli_kernels.sweep_down(angles, coefficients),
-            blocks.sweep_down_plainly(exact[0], exact[2]),
+            plain_sweeps.sweep_down(exact[0], exact[2]),
         ),
         "tangent of down": (
             pauli_kernels.sweep_down_tangent(angles, direction, coefficients, along),
-            blocks.sweep_down_tangent_plainly(*exact),
+            plain_sweeps.sweep_down_tangent(*exact),
         ),
         "up": (
             pauli_kernels.sweep_up(angles, direction),
-            blocks.sweep_up_plainly(*exact[:2]),
+            plain_sweeps.sweep_up(*exact[:2]),
         ),
     }
     assert {name: value.dtype for name, (value, _) in pairs.items()} == dict.fromkeys(pairs, dtype)
@@ -53,13 +54,13 @@ def test_pauli_sweeps_agree_with_plain_pytorch(n_qubits, depth, dtype):
 def test_gradient_of_a_state_agrees_with_that_through_pauli_strings(n_qubits, depth):
     angles, _ = random_problem(n_qubits, depth, torch.float64)
     ground = torch.eye(2**n_qubits, dtype=torch.complex128)[:, :1]
-    states = blocks.sweep_states_plainly(angles, ground)
+    states = plain_sweeps.sweep_states(angles, ground)
     cotangents = torch.randn(states.shape, dtype=states.dtype, generator=torch.Generator().manual_seed(depth))
     halves = torch.stack([torch.cos(angles / 2), torch.sin(angles / 2)], dim=-1)
-    signs = blocks.ring_signs(n_qubits, torch.float64, angles.device)
+    signs = ring_signs(n_qubits, torch.float64, angles.device)
     fast = state_gradient(halves, states[..., 0], cotangents[..., 0], signs)
     hermitian = pauli.to_strings(states @ cotangents.mH, n_qubits).imag
-    assert unlike(fast, blocks.sweep_down_plainly(angles, hermitian)) < 100
+    assert unlike(fast, plain_sweeps.sweep_down(angles, hermitian)) < 100
 
 
 @pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128])
@@ -70,7 +71,7 @@ def test_state_sweep_agrees_with_plain_pytorch(n_qubits, depth, dtype, columns):
     start = torch.eye(2**n_qubits, dtype=torch.complex128)[:, : None if columns == "identity" else 1]
     rotations, diagonals = blocks.euler_form(angles)
     compiled = sweep_states(rotations.to(dtype.to_real()), diagonals.to(dtype), start.to(dtype))
-    plain = blocks.sweep_states_plainly(angles, start)
+    plain = plain_sweeps.sweep_states(angles, start)
     assert compiled.dtype == dtype
     assert (compiled - plain).abs().max() < 100 * torch.finfo(dtype).eps
 

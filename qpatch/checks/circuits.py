@@ -8,7 +8,7 @@ import torch
 from qpatch import engine
 from qpatch.checks.compare import call, fail_unless, same, same_function, same_set, to_values
 from qpatch.config import RunConfig, valid_strides
-from qpatch.engine import blocks
+from qpatch.engine import blocks, gates
 from qpatch.engine.readout import expectation_values_plainly
 from qpatch.hessian import dense_hessian
 from qpatch.model import cut_patches
@@ -19,7 +19,7 @@ ANGLE_PAIRS = [(0.0, 0.0), (0.3, 0.7), (-1.1, 2.5), (np.pi / 2, np.pi / 3)]
 def _one_qubit(state):
     def expected(theta1, theta2):
         rx, ry = (
-            blocks.rotation_gates(torch.tensor(theta, dtype=torch.float64), axis)
+            gates.rotation_gates(torch.tensor(theta, dtype=torch.float64), axis)
             for theta, axis in ((theta1, "x"), (theta2, "y"))
         )
         return (ry @ rx)[:, 0]
@@ -119,7 +119,7 @@ def _engine_memory(gigabytes):
 
 def _ring_signs(signs):
     def expected(n_qubits):
-        return blocks.ring_signs(n_qubits, torch.float64, torch.device("cpu"))
+        return gates.ring_signs(n_qubits, torch.float64, torch.device("cpu"))
 
     same_function(signs, expected, [(2,), (4,), (6,)])
 

@@ -19,6 +19,7 @@ import torch
 from qpatch import ansatz
 from qpatch.engine import blocks
 from qpatch.engine.encoding import apply_gates
+from qpatch.engine.gates import ring_signs, rotation_gates
 from qpatch.engine.readout import expectation_values
 from qpatch.engine.unitaries import apply_unitaries
 
@@ -41,7 +42,7 @@ class Prepared(NamedTuple):
 def prepare(angles: torch.Tensor, n_qubits: int) -> Prepared:
     """Build the shared part from the angles ``(P, 6 n d + 2 n^2)``, radians. Twice differentiable."""
     entangling, encoding = ansatz.split_angles(angles, n_qubits)
-    ring = blocks.ring_signs(n_qubits, angles.dtype, angles.device)
+    ring = ring_signs(n_qubits, angles.dtype, angles.device)
     stretches = blocks.stretch_unitaries(entangling[:, 1:].flatten(0, 1)).unflatten(0, (-1, 2)) * ring
     return Prepared(
         start=blocks.stretch_states(entangling[:, 0]),
@@ -63,8 +64,8 @@ def encoding_coefficients(encoding: torch.Tensor) -> torch.Tensor:
     matrices = torch.eye(2, dtype=encoding.dtype.to_complex(), device=encoding.device)
     matrices = matrices.expand(*encoding.shape[:3], 1, 2, 2)  # (P, 2, n, monomials, 2, 2)
     for j, (outer, inner) in enumerate(ansatz.encoding_axes(n_qubits)):
-        before, after = (blocks.rotation_gates(encoding[..., j, side], outer).unsqueeze(-3) for side in (0, 1))
-        half_turn = blocks.rotation_gates(torch.full_like(encoding[0, 0, 0, 0, 0], torch.pi), inner)  # -i P
+        before, after = (rotation_gates(encoding[..., j, side], outer).unsqueeze(-3) for side in (0, 1))
+        half_turn = rotation_gates(torch.full_like(encoding[0, 0, 0, 0, 0], torch.pi), inner)  # -i P
         cosine = after @ before @ matrices
         sine = after @ half_turn @ before @ matrices
         matrices = torch.stack([cosine, sine], dim=-3).flatten(-4, -3)

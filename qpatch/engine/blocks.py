@@ -10,14 +10,12 @@ same layers.
 
 from __future__ import annotations
 
-import functools
-
 import torch
 
-from qpatch import ansatz
-from qpatch.engine import compiled, pauli, pauli_kernels
+from qpatch.engine import compiled, pauli, pauli_kernels, plain_sweeps
+from qpatch.engine.derivatives import last_derivative
+from qpatch.engine.gates import ring_signs, rotation_gates
 from qpatch.engine.kept import kept
-from qpatch.engine.pauli import kron
 from qpatch.engine.stretch_kernels import state_gradient, sweep_states
 
 
@@ -37,25 +35,6 @@ def stretch_states(angles: torch.Tensor) -> torch.Tensor:
     ground = torch.zeros(2 ** angles.shape[-1], 1, dtype=torch.complex128, device=angles.device)
     ground[0] = 1
     return _Stretch.apply(angles, ground).squeeze(-1)
-
-
-@functools.cache
-def ring_signs(n_qubits: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """Diagonal of the CZ ring: ``(2^n,)`` of +-1."""
-    bits = torch.arange(2**n_qubits)[:, None] >> torch.arange(n_qubits - 1, -1, -1) & 1
-    pairs = sum(bits[:, left] * bits[:, right] for left, right in ansatz.ring(n_qubits))
-    return (1 - 2 * (pairs % 2)).to(device=device, dtype=dtype)
-
-
-def rotation_gates(angles: torch.Tensor, axis: str) -> torch.Tensor:
-    """RX or RY, exp(-i angle P / 2): ``(...)`` radians to ``(..., 2, 2)`` complex."""
-    cos, sin = torch.cos(angles / 2), torch.sin(angles / 2)
-    if axis == "x":
-        entries = torch.complex(cos, torch.zeros_like(cos)), torch.complex(torch.zeros_like(sin), -sin)
-        entries = entries[0], entries[1], entries[1], entries[0]
-    else:
-        entries = [torch.complex(part, torch.zeros_like(part)) for part in (cos, -sin, sin, cos)]
-    return torch.stack(list(entries), dim=-1).reshape(*angles.shape, 2, 2)
 
 
 class _Stretch(torch.autograd.Function):
@@ -97,31 +76,16 @@ class _StretchGradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, direction):
-        by_angles, tangent = _StretchSecond.apply(*ctx.saved_tensors, direction)
+        by_angles, tangent = last_derivative(_second, *ctx.saved_tensors, direction)
         return by_angles, None, tangent
 
 
-class _StretchSecond(torch.autograd.Function):
-    """The derivative of the gradient along a direction; not differentiable once more.
-
-    PyTorch's own `once_differentiable` raises only where the path to a leaf passes through it, and gives
-    `torch.autograd.functional.hvp` silent zeros.
-    """
-
-    @staticmethod
-    def forward(ctx, angles, product, cotangent, direction):
-        n_qubits = angles.shape[-1]
-        tangent = _tangent(angles, product, direction)
-        hermitian = _generator(product, cotangent, n_qubits)
-        hermitian_dot = _generator(tangent, cotangent, n_qubits)
-        return _sweep_down_tangent(angles, direction, hermitian, hermitian_dot), tangent
-
-    @staticmethod
-    def backward(ctx, *cotangents):
-        raise RuntimeError(
-            "the circuit can be differentiated twice, not a third time; for Hessian-vector products use double"
-            " backward (qpatch.hessian.hessian_vector_product), not torch.autograd.functional.hvp"
-        )
+def _second(angles, product, cotangent, direction):
+    """The gradient of the gradient along a direction, by the angles and by the cotangent."""
+    n_qubits = angles.shape[-1]
+    tangent = _tangent(angles, product, direction)
+    generators = _generator(product, cotangent, n_qubits), _generator(tangent, cotangent, n_qubits)
+    return _sweep_down_tangent(angles, direction, *generators), tangent
 
 
 def _tangent(angles, product, direction):
@@ -156,23 +120,7 @@ def _sweep_states(angles, start):
     if compiled.takes(angles):
         rotations, diagonals = euler_form(exact)
         return sweep_states(rotations.to(start.real.dtype), diagonals.to(start.dtype), start)
-    return sweep_states_plainly(exact, start)
-
-
-def sweep_states_plainly(angles, start):
-    """The same in plain PyTorch: each block as two Kronecker products of half the qubits."""
-    batch, depth, _, n_qubits = angles.shape
-    gates = rotation_gates(angles[:, :, 1], "y") @ rotation_gates(angles[:, :, 0], "x")  # (batch, depth, n, 2, 2)
-    left = functools.reduce(kron, gates[:, :, : n_qubits // 2].unbind(2)).to(start.dtype)
-    right = functools.reduce(kron, gates[:, :, n_qubits // 2 :].unbind(2)).to(start.dtype)
-    half, columns = left.shape[-1], start.shape[-1]
-    signs = ring_signs(n_qubits, start.real.dtype, angles.device).reshape(half, half, 1)
-    state = start.expand(batch, -1, -1)
-    for block in range(depth):
-        state = left[:, block] @ state.reshape(batch, half, half * columns)
-        state = right[:, block, None] @ state.reshape(batch, half, half, columns)
-        state = state * signs
-    return state.reshape(batch, half * half, columns)
+    return plain_sweeps.sweep_states(exact, start)
 
 
 def euler_form(angles):
@@ -200,75 +148,22 @@ def euler_form(angles):
     return rotations, torch.polar(torch.ones_like(phases), phases)
 
 
-def _rotations(angles):
-    """Both layers of every block as one 4 x 4 matrix a qubit on Pauli coefficients: ``(batch, depth, n, 4, 4)``."""
-    return pauli.rotation(angles[:, :, 0], "x") @ pauli.rotation(angles[:, :, 1], "y")
-
-
 def _sweep_down(angles, coefficients):
     """Pass H back through the blocks and read the gradient of every angle: ``(batch, depth, 2, n)``."""
     if compiled.takes(angles):
         return pauli_kernels.sweep_down(angles, coefficients)
-    return sweep_down_plainly(angles, coefficients)
-
-
-def sweep_down_plainly(angles, coefficients):
-    """The same in plain PyTorch."""
-    depth, n_qubits = angles.shape[1], angles.shape[3]
-    permutation, signs = pauli.ring_permutation(n_qubits, angles.device)
-    x_strings, y_strings = pauli.single_strings(n_qubits, "x"), pauli.single_strings(n_qubits, "y")
-    rotations = _rotations(angles)
-    gradient = []
-    for block in reversed(range(depth)):
-        coefficients = coefficients[:, permutation] * signs
-        by_y = coefficients[:, y_strings]
-        coefficients = pauli.apply_to_qubits(coefficients, list(rotations[:, block].unbind(1)))
-        gradient.append(torch.stack([coefficients[:, x_strings], by_y], dim=1))
-    return torch.stack(gradient[::-1], dim=1) / 2
+    return plain_sweeps.sweep_down(angles, coefficients)
 
 
 def _sweep_up(angles, direction):
     """Transpose of `_sweep_down`: A with tangent(W) = -i/2 A W, as coefficients of sum_s a_s P_s, ``(batch, 4^n)``."""
     if compiled.takes(angles):
         return pauli_kernels.sweep_up(angles, direction)
-    return sweep_up_plainly(angles, direction)
-
-
-def sweep_up_plainly(angles, direction):
-    """The same in plain PyTorch."""
-    depth, n_qubits = angles.shape[1], angles.shape[3]
-    permutation, signs = pauli.ring_permutation(n_qubits, angles.device)
-    x_strings, y_strings = pauli.single_strings(n_qubits, "x"), pauli.single_strings(n_qubits, "y")
-    rotations = _rotations(angles).mT
-    accumulated = angles.new_zeros(angles.shape[0], 4**n_qubits)
-    for block in range(depth):
-        accumulated[:, x_strings] += direction[:, block, 0]
-        accumulated = pauli.apply_to_qubits(accumulated, list(rotations[:, block].unbind(1)))
-        accumulated[:, y_strings] += direction[:, block, 1]
-        accumulated = accumulated[:, permutation] * signs
-    return accumulated
+    return plain_sweeps.sweep_up(angles, direction)
 
 
 def _sweep_down_tangent(angles, direction, coefficients, coefficients_dot):
     """Derivative of `_sweep_down` along (direction, coefficients_dot): ``(batch, depth, 2, n)``."""
     if compiled.takes(angles):
         return pauli_kernels.sweep_down_tangent(angles, direction, coefficients, coefficients_dot)
-    return sweep_down_tangent_plainly(angles, direction, coefficients, coefficients_dot)
-
-
-def sweep_down_tangent_plainly(angles, direction, coefficients, coefficients_dot):
-    """The same in plain PyTorch: the derivative of a rotation by its angle is a further quarter turn."""
-    depth, n_qubits = angles.shape[1], angles.shape[3]
-    permutation, signs = pauli.ring_permutation(n_qubits, angles.device)
-    strings = {axis: pauli.single_strings(n_qubits, axis) for axis in "xy"}
-    gradient = torch.empty_like(angles)
-    for block in reversed(range(depth)):
-        coefficients, coefficients_dot = (each[:, permutation] * signs for each in (coefficients, coefficients_dot))
-        gradient[:, block, 1] = coefficients_dot[:, strings["y"]]
-        for layer, axis in ((1, "y"), (0, "x")):
-            rotations = list(pauli.rotation(angles[:, block, layer], axis).unbind(1))
-            coefficients = pauli.apply_to_qubits(coefficients, rotations)
-            coefficients_dot = pauli.apply_to_qubits(coefficients_dot, rotations)
-            coefficients_dot += pauli.quarter_turns(coefficients, direction[:, block, layer], axis)
-        gradient[:, block, 0] = coefficients_dot[:, strings["x"]]
-    return gradient / 2
+    return plain_sweeps.sweep_down_tangent(angles, direction, coefficients, coefficients_dot)

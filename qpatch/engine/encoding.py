@@ -11,10 +11,10 @@ import functools
 
 import numpy as np
 import torch
-from torch.autograd.function import once_differentiable
 
 from qpatch.engine import gate_kernels
 from qpatch.engine.compiled import as_real, over_images, takes
+from qpatch.engine.derivatives import last_derivative
 from qpatch.engine.kept import kept
 from qpatch.engine.pauli import kron
 
@@ -75,12 +75,8 @@ class _ApplyGradient(torch.autograd.Function):
         return _gradient_tangent(*ctx.saved_tensors, gates_dot, states_dot, cotangent_dot)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, along_gates, along_states):
-        gates, states, _, by_states = ctx.saved_tensors
-        fixed = torch.zeros_like(by_states)
-        along = along_gates, along_states
-        return *_gradient_tangent(*ctx.saved_tensors, *along, fixed), _tangent(gates, states, *along)
+        return last_derivative(_second, *ctx.saved_tensors, along_gates, along_states)
 
 
 def _applied(gates, states):
@@ -111,6 +107,13 @@ def _gradient_tangent(gates, states, by_gates, by_states, gates_dot, states_dot,
     results = _as_rows(by_gates_dot), as_real(by_states_dot)
     over_images(gate_kernels.backward_tangent, by_states, *duals, *gradient, *results)
     return by_gates_dot, _summed(by_states_dot, states)
+
+
+def _second(gates, states, by_gates, by_states, along_gates, along_states):
+    """The gradient of the gradient, by gates and states at a fixed cotangent, and by the cotangent."""
+    along, fixed = (along_gates, along_states), torch.zeros_like(by_states)
+    by_both = _gradient_tangent(gates, states, by_gates, by_states, *along, fixed)
+    return *by_both, _tangent(gates, states, *along)
 
 
 def _as_rows(gates: torch.Tensor) -> np.ndarray:

@@ -91,6 +91,7 @@ def quarter_turns(coefficients: torch.Tensor, amounts: torch.Tensor, axis: str) 
 
 
 @functools.cache
+@torch.inference_mode(False)  # kept: it may have to serve a later backward
 def ring_permutation(n_qubits: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """The CZ ring on Pauli strings: ``D P_s D = sign_s P_s'``; returns s' ``(4^n,)`` int64 and the signs ``(4^n,)``.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch.autograd.function import once_differentiable
 
 from qpatch import ansatz
 from qpatch.engine.compiled import as_real, compiled, over_images, takes
+from qpatch.engine.derivatives import last_derivative
 from qpatch.engine.kept import kept
 
 
@@ -77,10 +77,8 @@ class _ReadoutGradient(torch.autograd.Function):
         return _weighted(states_dot, cotangent) + _weighted(states, cotangent_dot)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, along):
-        states, cotangent = ctx.saved_tensors
-        return _weighted(along, cotangent), 2 * _bilinear(states, along, cotangent.shape[-1])
+        return last_derivative(_second, *ctx.saved_tensors, along)
 
 
 def _bilinear(left: torch.Tensor, right: torch.Tensor, n_classes: int) -> torch.Tensor:
@@ -99,6 +97,11 @@ def _weighted(states: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     arrays = as_real(states), weights.detach().contiguous().numpy(), as_real(result)
     over_images(lambda *task: _backward(bits, is_x, *task), states, *arrays)
     return result
+
+
+def _second(states, cotangent, along):
+    """The gradient of the gradient, by states and cotangent."""
+    return _weighted(along, cotangent), 2 * _bilinear(states, along, cotangent.shape[-1])
 
 
 # Each observable is real, so the kernels take real and imaginary parts alike, side by side: bits are doubled.

@@ -6,8 +6,8 @@ PyTorch's own product would copy the statevectors to conjugate them, and add the
 from __future__ import annotations
 
 import torch
-from torch.autograd.function import once_differentiable
 
+from qpatch.engine.derivatives import last_derivative
 from qpatch.engine.kept import kept
 
 
@@ -48,14 +48,8 @@ class _Gradient(torch.autograd.Function):
         return by_unitaries, (cotangent_dot @ unitaries.conj()).baddbmm_(cotangent, unitaries_dot.conj())
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, along_unitaries, along_states):
-        # The gradient is bilinear: its own has the same two forms.
-        unitaries, states, cotangent = ctx.saved_tensors
-        return (
-            *_gradient(along_unitaries, along_states, cotangent),
-            _tangent(unitaries, states, along_unitaries, along_states),
-        )
+        return last_derivative(_second, *ctx.saved_tensors, along_unitaries, along_states)
 
 
 def _tangent(unitaries, states, unitaries_dot, states_dot):
@@ -64,3 +58,9 @@ def _tangent(unitaries, states, unitaries_dot, states_dot):
 
 def _gradient(unitaries, states, cotangent):
     return (cotangent.mH @ states).conj(), cotangent @ unitaries.conj()
+
+
+def _second(unitaries, states, cotangent, along_unitaries, along_states):
+    """The gradient of the gradient, which is bilinear: it has the same two forms."""
+    by_unitaries, by_states = _gradient(along_unitaries, along_states, cotangent)
+    return by_unitaries, by_states, _tangent(unitaries, states, along_unitaries, along_states)
