@@ -17,7 +17,7 @@ def describe(device: torch.device) -> dict:
     """Processor, cores, threads, memory, device and versions."""
     described = storage.machine(device)
     described["processor"] = _processor()
-    described["cores"] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    described["cores"] = storage.processors()
     described["memory_gib"] = round(total_memory(torch.device("cpu")) / 2**30)
     described["numba"] = importlib.metadata.version("numba")
     described["blas"] = _blas()

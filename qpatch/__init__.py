@@ -6,9 +6,10 @@ import os
 # must be set before PyTorch is loaded, and holds for every notebook that this process starts.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from qpatch.config import PROFILES, ConfigError, RunConfig, profile_runs
+from qpatch.config import ConfigError, RunConfig
 from qpatch.data import DataError, Dataset, Split, load_dataset, stratified_batches
 from qpatch.model import PatchQNN, cut_patches
+from qpatch.profiles import PROFILES, profile_runs
 from qpatch.results import Landscape, ResultError, RunFolder, reference_table, stored_runs, summary
 from qpatch.stages import train
 from qpatch.training import Trainer, evaluate

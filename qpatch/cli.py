@@ -8,8 +8,9 @@ import typer
 
 from qpatch import notebooks, replicas, sweep
 from qpatch.check import check_results
-from qpatch.config import PROFILE_PARAMETERS, PROFILE_STAGES, PROFILES, ConfigError, RunConfig, profile_runs
+from qpatch.config import ConfigError, RunConfig
 from qpatch.estimate import duration, estimate
+from qpatch.profiles import PROFILE_PARAMETERS, PROFILE_STAGES, PROFILES, profile_runs
 from qpatch.result_tables import write_tables
 from qpatch.results import STAGES, ResultError, RunFolder, results_folder, stored_runs
 from qpatch.stages import choose_device
@@ -108,7 +109,11 @@ def _announce(
         return None
     workers, threads = sweep.share_processors(len(runs), workers)
     typer.echo(f"{len(pending)} of {len(runs) * len(wanted)} stages to do; measuring this machine ...")
-    seconds = estimate(pending, parameters, threads, choose_device(parameters.get("device", "auto")))
+    try:
+        device = choose_device(parameters.get("device", "auto"))
+    except ValueError as error:
+        raise _Failure(error, 2) from error
+    seconds = estimate(pending, parameters, threads, device)
     progress = sweep.Progress(seconds, workers)
     at_once = f"{workers} run{'s' if workers > 1 else ''} at a time"
     typer.echo(f"about {duration(progress.remaining())}, {at_once}; it can be stopped and goes on where it was")

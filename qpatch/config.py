@@ -194,6 +194,8 @@ class RunConfig:
                 wanted = "a finite number"
             if not valid:
                 raise ConfigError(f"{field.name} is {value!r}; it must be {wanted}")
+            if "float" in field.type and value is not None:
+                object.__setattr__(self, field.name, float(value))  # equal configurations have equal run ids
 
     def _check_circuit(self):
         if self.n_qubits < 2 or self.n_qubits % 2:
@@ -234,53 +236,3 @@ class RunConfig:
             raise ConfigError(f"scale is {self.scale}; it must be positive, the paper's is 100")
         if self.weight_decay < 0:
             raise ConfigError(f"weight_decay is {self.weight_decay}; it must not be negative, the paper's is 5e-5")
-
-
-PROFILES = ("smoke", "class", "seeds", "paper")
-# Of the profile `seeds`: further seeds, on a schedule shortened to the second minimum of the annealing.
-FURTHER_SEEDS = (1002, 1003, 1004, 1005)
-SEED_EPOCHS = 16
-SEED_SIZES = ((6, 50), (6, 100), (3, 50), (6, 200), (3, 100), (2, 50))  # stride and depth
-# Stages of a run that a profile wants.
-PROFILE_STAGES = {"seeds": ("train", "hessian")}
-# Parameters of the stage notebooks in which a profile departs from their defaults: coarser where minutes count.
-PROFILE_PARAMETERS = {
-    "smoke": {"n_points": 6, "n_images": 100, "steps": 20, "k": 3, "blocks": 1},
-    "class": {"n_points": 10, "tolerance": 1e-2, "n_images": 300, "k": 12, "steps": 20, "residual": 1e-3, "blocks": 1},
-    "seeds": {"subset": 6000},
-    "paper": {},
-}
-
-
-def profile_runs(name: str) -> tuple[RunConfig, ...]:
-    """The runs of a profile, the costly ones first where their order matters for sharing out the processors.
-
-    ``paper``: the twelve configurations. ``seeds``: four further seeds of six of them, on a short schedule.
-    ``class``: for laptops and courses, 4-qubit models over a grid of strides and depths, and a row of 8-qubit models.
-    ``smoke``: two runs of seconds, to see that everything works.
-
-    Raises:
-        ConfigError: an unknown name.
-    """
-    if name == "paper":
-        return tuple(RunConfig(stride=stride, depth=depth) for stride in PAPER_STRIDES for depth in PAPER_DEPTHS)
-    if name == "seeds":
-        return tuple(
-            RunConfig(stride=stride, depth=depth, seed=seed, epochs=SEED_EPOCHS)
-            for seed in FURTHER_SEEDS
-            for stride, depth in SEED_SIZES
-        )
-    if name == "class":
-        common = {"n_train": 2000, "n_test": 1000, "batch_size": 100, "epochs": 15}
-        small = common | {"n_qubits": 4, "n_classes": 8}
-        rates = {8: 0.005, 4: 0.01, 2: 0.02}  # halved as the depth doubles, as the paper does from 50 to 100
-        rows = [(2, small), (6, common | {"n_train": 1000}), (5, small), (10, small)]
-        return tuple(
-            RunConfig(stride=stride, depth=depth, learning_rate=rate, **settings)
-            for stride, settings in rows
-            for depth, rate in rates.items()
-        )
-    if name == "smoke":
-        tiny = {"n_qubits": 4, "n_classes": 3, "n_train": 120, "n_test": 60, "batch_size": 30, "epochs": 3}
-        return tuple(RunConfig(stride=stride, depth=1, **tiny) for stride in (10, 5))
-    raise ConfigError(f"unknown profile {name!r}; the profiles are {', '.join(PROFILES)}")

@@ -170,13 +170,17 @@ def stratified_subset(split: Split, n_images: int, seed: int = 0) -> Split:
     """``n_images`` of a split at random, the classes in proportion; all of them for 0, or where there are no more.
 
     Raises:
-        DataError: fewer images than classes.
+        DataError: fewer images than classes, in the subset or left over, so that they cannot be shared out.
     """
     if n_images == 0 or n_images >= len(split):
         return split
-    if n_images < len(split.labels.unique()):
+    n_classes = len(split.labels.unique())
+    if n_images < n_classes:
+        raise DataError(f"{n_images} images cannot hold all {n_classes} classes; take more, or 0 for all")
+    if len(split) - n_images < n_classes:
         raise DataError(
-            f"{n_images} images cannot hold all {len(split.labels.unique())} classes; take more, or 0 for all"
+            f"{n_images} of {len(split)} images leave fewer than one of each of {n_classes} classes over; take"
+            f" {len(split) - n_classes} or fewer, or 0 for all"
         )
     labels = split.labels.cpu().numpy()
     indices, _ = train_test_split(np.arange(len(split)), train_size=n_images, stratify=labels, random_state=seed)

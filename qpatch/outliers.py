@@ -37,8 +37,7 @@ class Outliers:
 
     Attributes:
         values: the outliers, from the outermost inwards, ``(count,)``.
-        edge: where the bulk begins: the first eigenvalue that is none, moved outwards by its residual; nan where
-            nothing is left.
+        edge: where the bulk begins: the first eigenvalue that is none, moved outwards by its residual.
         scores: of the gap behind each resolved eigenvalue, from the outermost inwards: see the rule.
         threshold: the score that a gap must reach.
         resolved: how many of the outermost eigenvalues are known well enough to count.
@@ -85,12 +84,11 @@ def count_outliers(
     order = np.argsort(-sign * values)
     outward, residuals = sign * values[order], residuals[order]  # the outermost first
     scale = np.abs(values).max() if scale is None else scale
-    near = np.append(outward[1:] + residuals[1:], -np.inf)  # how far out the next one may lie
+    near = outward + residuals  # how far out each may lie
     resolved = int(np.cumprod(residuals <= RESOLVED * np.abs(outward)).sum())
-    scores = _scores(outward, near, resolved, LINEAR * scale or 1.0)
+    scores = _scores(outward, near[1:], resolved, LINEAR * scale or 1.0)
     count = int(np.argmax(scores)) + 1 if len(scores) and scores.max() >= threshold else 0
-    edge = outward[0] if count == 0 else near[count - 1]
-    return Outliers(sign * outward[:count], float(sign * edge), scores, threshold, resolved)
+    return Outliers(sign * outward[:count], float(sign * near[count]), scores, threshold, resolved)
 
 
 def _scores(outward: np.ndarray, near: np.ndarray, resolved: int, linear: float) -> np.ndarray:

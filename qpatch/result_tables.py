@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import filelock
 import pandas as pd
 
 from qpatch.agreement import agreement_table
 from qpatch.derived import read_table, table_bytes, table_file
 from qpatch.replicas import distinct, ensemble, ensemble_table, ensembles
-from qpatch.results import RunFolder, stored_runs
+from qpatch.results import RunFolder, results_folder, stored_runs
 from qpatch.seeds import images_problems, images_table, seeds_table
 from qpatch.storage import write_atomically
 from qpatch.variants import STANDARD
@@ -41,15 +42,21 @@ def build_table(name: str, images: pd.DataFrame, root: Path | None = None) -> pd
 
 
 def write_tables(root: Path | None = None) -> list[Path]:
-    """Build all tables anew; a table that would be empty is taken away. Returns the files that are there."""
-    images = images_table(stored_runs(root), read_table("images", root))
-    tables = {"images": images} | {name: build_table(name, images, root) for name in NAMES}
-    for name, table in tables.items():
-        file = table_file(name, root)
-        if len(table):
-            write_atomically(file, table_bytes(table))
-        else:
-            file.unlink(missing_ok=True)
+    """Build all tables anew; a table that would be empty is taken away. Returns the files that are there.
+
+    One process at a time: the last one to read the results is the last one to write.
+    """
+    folder = root or results_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder / "tables.lock"):
+        images = images_table(stored_runs(root), read_table("images", root))
+        tables = {"images": images} | {name: build_table(name, images, root) for name in NAMES}
+        for name, table in tables.items():
+            file = table_file(name, root)
+            if len(table):
+                write_atomically(file, table_bytes(table))
+            else:
+                file.unlink(missing_ok=True)
     return [table_file(name, root) for name, table in tables.items() if len(table)]
 
 

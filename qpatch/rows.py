@@ -10,7 +10,7 @@ from qpatch.results import RunFolder
 
 
 class GridRows:
-    """Rows in a file of the run, with the arrays that tell which grid they belong to: axes, directions."""
+    """Rows in a file of the run, with the arrays that tell which grid they belong to: axes, plane, number of images."""
 
     def __init__(self, run: RunFolder, name: str, belongs_to: dict[str, np.ndarray]):
         self.run, self.name = run, name
@@ -27,7 +27,7 @@ class GridRows:
             return None
         kept = load_file(file)
         # Another number of threads moves the plane by rounding, another grid or margin by far more.
-        same = all(_alike(kept[key], values) for key, values in self.belongs_to.items())
+        same = all(key in kept and _alike(kept[key], values) for key, values in self.belongs_to.items())
         return kept["rows"].numpy() if same else None
 
 

@@ -84,7 +84,7 @@ def slices(
         planes = _planes(config, path, run.record("train")["best_epoch"] + 1, minimum, pairs, start_seed)
         held = _held(curvature, planes, pairs, start_seed)
         axis = _axis(planes[0], n_points)
-        grids = [_grid(run, loss, number, plane, axis) for number, plane in enumerate(planes)]
+        grids = [_grid(run, loss, len(split), number, plane, axis) for number, plane in enumerate(planes)]
         profiles = [evaluate_line(loss, line, positions) for line in lines]
         along = _along(model, split, points, start_seed)
         _write(run, planes, axis, grids, profiles)
@@ -204,8 +204,9 @@ def _axis(principal: Plane, n_points: int) -> np.ndarray:
     return np.linspace(-reach, reach, n_points)
 
 
-def _grid(run: RunFolder, loss, number: int, plane: Plane, axis: np.ndarray) -> np.ndarray:
-    rows = GridRows(run, ROWS[number], {"axis": axis, "axes": plane.axes})
+def _grid(run: RunFolder, loss, n_images: int, number: int, plane: Plane, axis: np.ndarray) -> np.ndarray:
+    belongs_to = {"axis": axis, "axes": plane.axes, "origin": plane.origin, "n_images": np.array([n_images])}
+    rows = GridRows(run, ROWS[number], belongs_to)
     return evaluate_grid(loss, plane, axis, axis, done=rows.load(), on_row=rows.save, progress=True)
 
 

@@ -106,12 +106,13 @@ def _analyse(curvature, k, steps, probes, residual, blocks, seed):
     total = trace(product, like, TRACE_PRODUCTS, seed)
     power = power_iteration(product, like, seed)
     top = pairs.largest_vectors[:, 0]
-    gauss_newton = extreme_eigenpairs(curvature.gauss_newton_product, like, 1, smallest=0, tolerance=residual)
+    options = {"k": 1, "smallest": 0, "tolerance": residual, "seed": seed}
+    gauss_newton = extreme_eigenpairs(curvature.gauss_newton_product, like, **options)
     split, shares = interactions(product, like, top, groups), dict(zip(groups, participation(top, groups), strict=True))
-    of_blocks, spent = largest_of_blocks(product, like, groups, _leading(shares, blocks), BLOCK_RESIDUAL)
+    of_blocks, spent = largest_of_blocks(product, like, groups, _leading(shares, blocks), BLOCK_RESIDUAL, seed)
     overlap = subspace_overlap(pairs.largest_vectors, curvature.label_gradients().double().cpu().numpy().T)
     scale = np.abs([*pairs.largest, *pairs.smallest]).max()
-    outliers = count_outliers(pairs.largest, pairs.largest_residuals * scale)
+    outliers = count_outliers(pairs.largest, pairs.largest_residuals * scale, scale=scale)
     values = {
         "lambda_max": float(pairs.largest[0]),
         "lambda_min": float(pairs.smallest[0]),

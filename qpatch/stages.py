@@ -7,7 +7,7 @@ that a killed one goes on where it was.
 from __future__ import annotations
 
 import dataclasses
-import itertools
+import math
 import time
 from dataclasses import dataclass
 
@@ -36,13 +36,16 @@ def choose_device(name: str = "auto") -> torch.device:
     """'auto' takes a GPU where PyTorch sees one; else 'cpu', 'cuda', 'cuda:1', ...
 
     Raises:
-        ValueError: CUDA is asked for and there is none.
+        ValueError: CUDA is asked for and there is none, or PyTorch knows no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device {name!r} was asked for, but PyTorch sees no CUDA device; use 'auto' or 'cpu'")
-    return torch.device(name)
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device {name!r} is none that PyTorch knows; use 'auto', 'cpu' or 'cuda'") from error
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,12 @@ def train(
         variant: how the same arithmetic is rounded, of `qpatch.variants.VARIANTS`.
 
     Raises:
-        ValueError: an unknown variant.
+        ValueError: an unknown variant, or ``max_steps`` below one.
         FloatingPointError: a loss is not finite; the last good epoch stays.
         ResultError: another process trains this run, or its folder cannot be written.
     """
+    if max_steps is not None and max_steps < 1:
+        raise ValueError(f"max_steps is {max_steps}; take one or more, or None for all")
     run = RunFolder(config)
     target, rounding = choose_device(device), find_variant(variant)
     with run.locked(), rounding.applied():
@@ -102,20 +107,21 @@ class _TrainingState:
 
     def advance(self, max_steps: int | None) -> bool:
         """Run the remaining epochs; whether they are done, or False where ``max_steps`` came first."""
-        config, steps = self.trainer.model.config, itertools.count(1)
+        config, left = self.trainer.model.config, math.inf if max_steps is None else max_steps
         per_epoch = config.n_batches
         bar = tqdm(total=config.epochs * per_epoch, initial=self.trainer.epoch * per_epoch, unit="step")
         with bar:
-            while self.trainer.epoch < config.epochs:
+            while left and self.trainer.epoch < config.epochs:
                 began = time.perf_counter()
                 for iteration in self.trainer.steps():
                     self.iterations.append(iteration)
                     bar.set_postfix(loss=f"{iteration.loss:.4f}", accuracy=f"{iteration.accuracy:.3f}", refresh=False)
                     bar.update()
-                    if next(steps) == max_steps:
+                    left -= 1
+                    if not left and iteration.iteration + 1 < per_epoch:
                         return False
                 self._close_epoch(self.trainer.finish_epoch(time.perf_counter() - began))
-        return True
+        return self.trainer.epoch == config.epochs
 
     def _close_epoch(self, epoch: Epoch) -> None:
         self.history.append(epoch)
@@ -219,7 +225,8 @@ def landscape(
 
 
 def load_best(run: RunFolder, device: torch.device | str = "cpu") -> PatchQNN:
-    """The model at the run's best epoch."""
-    model = PatchQNN(run.config)
-    model.load_state_dict(run.best_parameters())
-    return model.to(device)
+    """The model at the run's best epoch, in the precision in which it was trained."""
+    best = run.best_parameters()
+    model = PatchQNN(run.config).to(device, best["angles"].dtype)
+    model.load_state_dict(best)
+    return model

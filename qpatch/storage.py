@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,21 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 def write_atomically(path: Path, contents: bytes) -> None:
-    """Write a file so that it is there whole or not at all, also after a crash."""
+    """Write a file so that it is there whole or not at all, also after a crash, whoever else writes it.
+
+    What a process leaves that is killed meanwhile is a file ``.<name>.<random>.part``.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(contents)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        with part.open("xb") as file:
+            file.write(contents)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def sha256(path: Path) -> str:
@@ -38,6 +46,11 @@ def machine(device: torch.device) -> dict:
         name = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
     versions = {"python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__}
     return {"device": device.type, "name": name, "threads": torch.get_num_threads(), **versions}
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def code_version() -> str:

@@ -186,6 +186,7 @@ def largest_of_blocks(
     groups: Groups,
     names: Sequence[str],
     tolerance: float = 1e-6,
+    seed: int = 0,
     max_products: int = 2000,
 ) -> tuple[dict[str, float], int]:
     """The largest eigenvalue of each named diagonal block, and what all of them cost in products.
@@ -193,8 +194,8 @@ def largest_of_blocks(
     Raises:
         ValueError, FloatingPointError, ConvergenceError: as `extreme_eigenpairs` and `partition`.
     """
-    parts, options = partition(groups, len(like)), {"k": 1, "smallest": 0, "tolerance": tolerance}
-    options["max_products"] = max_products
+    parts = partition(groups, len(like))
+    options = {"k": 1, "smallest": 0, "tolerance": tolerance, "seed": seed, "max_products": max_products}
     found = {name: extreme_eigenpairs(*block_product(product, like, parts[name]), **options) for name in names}
     values = {name: float(pairs.largest[0]) for name, pairs in found.items()}
     return values, sum(pairs.products for pairs in found.values())

@@ -16,6 +16,7 @@ from qpatch.config import RunConfig
 from qpatch.estimate import duration
 from qpatch.notebooks import execute_stage, stage_state
 from qpatch.results import STAGES, ResultError, RunFolder
+from qpatch.storage import processors
 
 BUSY = 75  # exit status of a run that another process holds (EX_TEMPFAIL)
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -68,7 +69,9 @@ class Progress:
     def drop(self, run_id: str) -> None:
         """A run that failed or is computed elsewhere: its stages are no longer waited for."""
         with self.lock:
-            self.left = {key: value for key, value in self.left.items() if key[0] != run_id}
+            kept = {key: value for key, value in self.left.items() if key[0] != run_id}
+            self.total -= len(self.left) - len(kept)
+            self.left = kept
 
 
 def execute_run(
@@ -113,9 +116,9 @@ def pending_stages(
 
 def share_processors(runs: int, workers: int | None = None) -> tuple[int, int]:
     """Runs at a time, and threads for each: one run a processor, or one run where there is a GPU."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    workers = workers or (1 if torch.cuda.is_available() else max(1, min(processors, runs)))
-    return workers, max(1, processors // workers)
+    found = processors()
+    workers = workers or (1 if torch.cuda.is_available() else max(1, min(found, runs)))
+    return workers, max(1, found // workers)
 
 
 def execute_sweep(

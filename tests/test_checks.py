@@ -171,6 +171,19 @@ def test_functions_that_are_none_or_raise():
         same_function(lambda x: None, lambda x: x, [(0.5,)])
 
 
+def test_functions_may_do_with_their_arguments_as_they_like():
+    """What they return is held against the value at the arguments as they were."""
+
+    def halved(values):
+        values /= 2
+        return 2 * values
+
+    for given in (np.ones(3), torch.ones(3)):
+        same_function(halved, lambda values: values, [(given,)])
+        with pytest.raises(AnswerError):
+            same_function(lambda values: halved(values) * 0 + values, lambda values: values, [(given,)])
+
+
 def test_unknown_labels_and_numbers_of_answers_are_refused():
     with pytest.raises(KeyError, match="did you mean 'ex-strides'"):
         check("ex-stride", 1)

@@ -10,7 +10,7 @@ from helpers import TINY, flip_byte, held_by_another_process, store_training, wr
 from typer.testing import CliRunner
 
 from qpatch.cli import app
-from qpatch.config import profile_runs
+from qpatch.profiles import profile_runs
 from qpatch.results import OUTPUTS, STAGES, RunFolder, stored_runs
 from qpatch.sweep import BUSY
 
@@ -56,6 +56,7 @@ def qpatch(*arguments: str):
         (["run", "--depth", "deep"], "as an integer"),
         (["sweep", "--profile", "papre"], "unknown profile 'papre'; the profiles are smoke, class, seeds, paper"),
         (["sweep", "--depth", "7"], "no run of profile 'paper' has stride"),
+        (["sweep", "--profile", "smoke", "-p", "device=gpu"], "device 'gpu' is none that PyTorch knows"),
         (["sweep", "--workers", "0"], "greater than or equal to 1"),
         (["sweep", "-p", "sclae=3"], "unknown parameter 'sclae'; did you mean 'scale'?"),
         (["status", "--profile", "big"], "unknown profile 'big'"),

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from helpers import REPOSITORY
 
-from qpatch.config import PROFILES, ConfigError, RunConfig, default_learning_rate, profile_runs, valid_strides
+from qpatch.config import ConfigError, RunConfig, default_learning_rate, valid_strides
+from qpatch.profiles import PROFILES, profile_runs
 
 AUTHOR_RUNS = pd.read_csv(REPOSITORY / "data" / "reference" / "author_runs.csv")
 
@@ -111,6 +112,13 @@ def test_replace_lets_the_learning_rate_follow_the_depth_unless_set_by_hand():
 def test_run_id_of_a_paper_run_sorts_and_reads():
     assert RunConfig().run_id == "mnist-s6-d050-seed1001"
     assert RunConfig(stride=2, depth=200, seed=7).run_id == "mnist-s2-d200-seed7"
+
+
+def test_equal_configurations_have_equal_ids():
+    for values in ({"weight_decay": 0}, {"scale": 50}, {"learning_rate": 1}):
+        exact = {name: float(value) for name, value in values.items()}
+        assert RunConfig(**values) == RunConfig(**exact)
+        assert RunConfig(**values).run_id == RunConfig(**exact).run_id
 
 
 def test_run_id_names_every_departure_from_the_protocol():

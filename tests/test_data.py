@@ -224,3 +224,8 @@ def test_stratified_subset_keeps_the_proportions_and_the_order(mnist):
 def test_a_subset_must_hold_every_class(mnist):
     with pytest.raises(DataError, match="9 images cannot hold all 10 classes"):
         stratified_subset(mnist.train, 9)
+    with pytest.raises(
+        DataError, match="59995 of 60000 images leave fewer than one of each of 10 classes over; take 59990"
+    ):
+        stratified_subset(mnist.train, 59_995)
+    assert len(stratified_subset(mnist.train, 59_990)) == 59_990

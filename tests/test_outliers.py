@@ -108,6 +108,7 @@ def test_what_is_not_resolved_is_not_counted():
     assert count_outliers(eigenvalues, residuals).count == 3
     residuals[-1] = 1.5  # the bulk's edge, near 1, may lie at 2.5
     assert count_outliers(eigenvalues, residuals).edge == pytest.approx(2.5, abs=0.05)
+    assert count_outliers(np.array([2.0, 1.0]), np.array([1e-4, 0.0])).edge == 2.0001  # where there are none, too
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import yaml
 
 from qpatch.book.extension import REPOSITORY_VARIABLE, link_repository
 from qpatch.book.reports import SOURCE, TITLE, report_title, reported_runs
-from qpatch.config import RunConfig, profile_runs
+from qpatch.config import RunConfig
 from qpatch.data import PROJECT
+from qpatch.profiles import profile_runs
 from qpatch.results import RunFolder
 
 

@@ -6,7 +6,8 @@ import pytest
 from helpers import TINY, store_training
 
 from qpatch import seeds, stages
-from qpatch.config import SEED_EPOCHS, RunConfig, profile_runs
+from qpatch.config import RunConfig
+from qpatch.profiles import SEED_EPOCHS, profile_runs
 from qpatch.results import RunFolder
 
 

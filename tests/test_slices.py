@@ -136,6 +136,26 @@ def test_a_killed_stage_goes_on_after_its_last_row(run, shapes, monkeypatch):
     assert run.table("planes.csv").equals(before)
 
 
+def test_a_stage_killed_on_fewer_images_begins_its_grids_anew(run, shapes, monkeypatch):
+    """The random planes are the same whatever the images."""
+
+    def killed(*arguments, **options):
+        slices_made.append(evaluate_grid(*arguments, **options))
+        if len(slices_made) == 2:
+            raise KeyboardInterrupt
+        return slices_made[-1]
+
+    evaluate_grid, slices_made = slices.evaluate_grid, []
+    monkeypatch.setattr(slices, "evaluate_grid", killed)
+    with pytest.raises(KeyboardInterrupt):
+        slices.slices(LONG, "cpu", data=shapes, **SETTINGS | {"n_images": 9})
+    monkeypatch.setattr(slices, "evaluate_grid", evaluate_grid)
+    slices.slices(LONG, "cpu", data=shapes, **SETTINGS | {"n_images": 0})
+    resumed = run.table("planes.csv")
+    slices.slices(LONG, "cpu", data=shapes, **SETTINGS | {"n_images": 0})
+    assert run.table("planes.csv").equals(resumed)
+
+
 def test_a_line_joins_the_best_parameters_of_two_seeds_and_no_models_of_different_shape(shapes):
     first, second, deeper = (
         stages.train(TINY.replace(epochs=2, **changes), "cpu", shapes).run

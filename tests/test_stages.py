@@ -100,7 +100,7 @@ def test_a_training_killed_in_the_middle_of_an_epoch_resumes_bit_for_bit(trained
     assert checkpoint["trainer.epoch"] == 4  # the epoch to begin again
     assert killed.state("train") == "missing"
 
-    (killed.cache / ".checkpoint.safetensors.part").write_bytes(b"killed while it wrote")
+    (killed.cache / ".checkpoint.safetensors.0123.part").write_bytes(b"killed while it wrote")
     epochs, steps = [], Trainer.steps
     monkeypatch.setattr(Trainer, "steps", lambda trainer: epochs.append(trainer.epoch) or steps(trainer))
     resumed = stages.train(WILD, "cpu", shapes).run
@@ -255,6 +255,32 @@ def test_training_in_pieces_of_steps_ends_as_training_at_once(trained, shapes, r
     in_pieces = training.run.trajectory()
     shutil.rmtree(training.run.path)
     assert np.array_equal(stages.train(config, "cpu", shapes).run.trajectory(), in_pieces)
+
+
+def test_steps_that_fill_an_epoch_finish_it(trained, shapes):
+    config = WILD.replace(seed=WILD.seed + 2, epochs=2)
+    for epochs in (1, 2):
+        training = stages.train(config, "cpu", shapes, max_steps=config.n_batches)
+        assert len(training.history) == epochs + 1
+        assert training.finished == (epochs == 2)
+
+
+def test_no_steps_are_refused(shapes):
+    with pytest.raises(ValueError, match="max_steps is 0; take one or more"):
+        stages.train(WILD, "cpu", shapes, max_steps=0)
+
+
+def test_a_device_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="device 'gpu' is none that PyTorch knows"):
+        stages.choose_device("gpu")
+
+
+def test_the_best_model_keeps_the_precision_of_its_training(shapes):
+    config = TINY.replace(epochs=1)
+    run = stages.train(config, "cpu", shapes, variant="double").run
+    model, stored = stages.load_best(run), run.best_parameters()
+    assert model.bias.dtype == stored["angles"].dtype == torch.float64
+    assert torch.equal(model.angles.data, stored["angles"])
 
 
 def test_rows_survive_a_plane_that_moved_by_rounding_and_no_other(trained):

@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -31,12 +32,27 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, fails):
     with pytest.raises(OSError, match="No space left"):
         storage.write_atomically(file, b"new")
     assert file.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.json"]
 
 
-def test_what_a_crash_left_half_written_is_written_over(tmp_path):
-    (tmp_path / ".a.json.part").write_bytes(b"half of a much longer text")
+def test_what_a_killed_process_left_is_in_nobodys_way(tmp_path):
+    (tmp_path / ".a.json.0123.part").write_bytes(b"half of a much longer text")
     storage.write_atomically(tmp_path / "a.json", b"whole")
     assert (tmp_path / "a.json").read_bytes() == b"whole"
+
+
+def test_writers_of_one_file_do_not_disturb_one_another(tmp_path):
+    """Every read finds what one of them wrote, whole."""
+    file, texts = tmp_path / "a.json", [bytes([letter]) * 100_000 for letter in b"abcd"]
+    storage.write_atomically(file, texts[0])
+
+    def write(text):
+        for _ in range(20):
+            storage.write_atomically(file, text)
+            assert file.read_bytes() in texts
+
+    with ThreadPoolExecutor(len(texts)) as pool:
+        list(pool.map(write, texts))
     assert os.listdir(tmp_path) == ["a.json"]
 
 

@@ -126,6 +126,7 @@ def test_a_failed_run_is_no_longer_waited_for():
     progress = sweep.Progress({("a", "train"): 100.0, ("b", "train"): 50.0}, workers=1)
     progress.drop("a")
     assert progress.remaining() == 50
+    assert progress.finish("b", "train", 50.0).endswith("; 1 of 1 stages")
 
 
 def test_a_sweep_says_what_is_left_after_every_stage(executed):

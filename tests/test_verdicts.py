@@ -6,7 +6,8 @@ import pytest
 from helpers import TINY, store_landscape, store_training
 
 from qpatch.claims import CLAIMS, claims_table, verdict_over_seeds
-from qpatch.config import SEED_SIZES, RunConfig
+from qpatch.config import RunConfig
+from qpatch.profiles import SEED_SIZES
 from qpatch.seeds import pack
 from qpatch.verdicts import count_minima, verdicts_table
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +10,10 @@ from pathlib import Path
 import jupytext
 import papermill
 
-from qpatch.config import profile_runs
-from qpatch.data import PROJECT
+from qpatch import sweep
+from qpatch.profiles import profile_runs
 from qpatch.results import RunFolder, stored_runs
+from qpatch.storage import PROJECT
 
 SOURCE = PROJECT / "book" / "reports" / "report.md"
 TITLE = "# Run report"  # of the source; each report has a title of its own
@@ -38,7 +38,7 @@ def reported_runs(root: Path | None = None) -> list[RunFolder]:
 def render_reports(runs: Sequence[RunFolder], workers: int | None = None) -> list[Path]:
     """Execute the report of every one of the runs, ``book/reports/<run id>.ipynb``, and return the files.
 
-    Reports of runs that are no longer there are removed. ``workers`` notebooks run at a time (default: one a core).
+    Reports of runs that are no longer there are removed. ``workers`` notebooks run at a time, by default as in a sweep.
 
     Raises:
         papermill.PapermillExecutionError: a cell failed; the executed notebook stays for inspection.
@@ -46,7 +46,8 @@ def render_reports(runs: Sequence[RunFolder], workers: int | None = None) -> lis
     targets = [SOURCE.with_name(f"{run.run_id}.ipynb") for run in runs]
     for stale in set(SOURCE.parent.glob("*.ipynb")) - set(targets):
         stale.unlink()
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    workers, threads = sweep.share_processors(len(runs), workers)
+    with sweep.environment(dict.fromkeys(sweep.THREAD_VARIABLES, str(threads))), ThreadPoolExecutor(workers) as pool:
         return list(pool.map(render_report, runs, targets))
 
 
@@ -63,7 +64,9 @@ def render_report(run: RunFolder, target: Path) -> Path:
             str(plain), str(target), parameters={"run_id": run.run_id}, kernel_name="python3",
             cwd=str(SOURCE.parent), progress_bar=False,
         )  # fmt: skip
+    executed.metadata.pop("papermill")  # paths of this machine, which are no reader's business
     for cell in executed.cells:
+        cell.metadata.pop("papermill", None)
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata.tags.append("remove-cell")  # the page says which run it is
     jupytext.write(executed, target, fmt="ipynb")

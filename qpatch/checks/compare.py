@@ -5,6 +5,7 @@ The self-checks of the exercises (`qpatch.checks`) are made of these; nothing he
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -115,7 +116,7 @@ def same_function(
 
 
 def call(function: Callable, *arguments, what: str = "your function"):
-    """What a function returns.
+    """What a function returns. It gets copies of arrays, tensors and lists, to do with as it likes.
 
     Raises:
         AnswerError: it is no function, not written yet, or raises something.
@@ -123,11 +124,17 @@ def call(function: Callable, *arguments, what: str = "your function"):
     fail_unless(function is not ..., NOT_DONE)
     fail_unless(callable(function), f"{what} is of type {type(function).__name__}; give a function")
     try:
-        return function(*arguments)
+        return function(*map(_copied, arguments))
     except NotImplementedError:
         raise AnswerError(NOT_DONE) from None
     except Exception as error:
         raise AnswerError(f"{what} raised {type(error).__name__}: {error}") from error
+
+
+def _copied(value):
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    return copy.deepcopy(value) if isinstance(value, (np.ndarray, list)) else value
 
 
 def _complain_of_shape(values: np.ndarray, wanted: np.ndarray, what: str) -> None:

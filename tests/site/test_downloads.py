@@ -36,6 +36,13 @@ def test_text_of_chapters_needs_no_extension_of_jupyter(name):
     assert "qpatch" in text
 
 
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_notebook_tells_nothing_of_the_machine_that_built_it(name):
+    text = (SOURCES / name).read_text()
+    assert str(SITE.parents[1]) not in text
+    assert "papermill" not in read(name).metadata
+
+
 def test_every_chapter_has_a_notebook():
     executed = SITE.parent / "jupyter_execute"
     assert set(NOTEBOOKS) >= {path.relative_to(executed).as_posix() for path in executed.glob("book/paper/*.ipynb")}
