@@ -118,8 +118,18 @@ class RunFolder:
         return load_file(self._existing("best.safetensors"))
 
     def trajectory(self) -> np.ndarray:
-        """All angles at the start and after each epoch: ``(epochs + 1, n_angles)`` float32."""
-        return load_file(self._existing("trajectory.safetensors"))["angles"].numpy()
+        """All angles at the start and after each epoch: ``(epochs + 1, n_angles)`` float32.
+
+        Raises:
+            ResultError: it is not there, which is so for every run that came with a clone.
+        """
+        name = "trajectory.safetensors"
+        if not self.file(name).exists() and self.state("train") == "done":
+            raise ResultError(
+                f"{self.file(name)} is missing: a run's whole path is not published. To go on from it, train the run"
+                f" yourself in a folder of your own, with QPATCH_RESULTS=<folder> before the same command"
+            )
+        return load_file(self._existing(name))["angles"].numpy()
 
     def plane(self) -> dict[str, torch.Tensor]:
         """The trajectory's ``mean`` ``(n_angles,)`` and two ``components`` ``(2, n_angles)``, float32."""

@@ -177,9 +177,9 @@ def slices(runs: Sequence[RunFolder]) -> Styler:
     for run in runs:
         record = run.record("slices")
         held = {
-            f"{name}, {what} (%)": f"{100 * share:.2g}"
+            f"{name}, {what} (%)": f"{100 * share:.3g}"
             for name, plane in record["planes"].items()
-            for what, share in (("path", sum(plane["ratios"])), ("curvature", plane["of_most"]))
+            for what, share in (("of the path", sum(plane["ratios"])), ("of the most", plane["of_most"]))
             if name != "random, by QNN"
         }
         barrier = max(line["barrier"] for line in record["lines"].values())

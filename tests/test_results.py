@@ -83,6 +83,12 @@ def test_results_that_are_missing_name_the_file_and_the_remedy():
             read()
 
 
+def test_a_published_run_without_its_path_says_so(run):
+    run.file("trajectory.safetensors").unlink()
+    with pytest.raises(ResultError, match=r"whole path is not published.*QPATCH_RESULTS=<folder>"):
+        run.trajectory()
+
+
 def test_environment_variable_points_at_the_results(monkeypatch, tmp_path):
     assert RunFolder(TINY).path == tmp_path / "results" / TINY.run_id
     monkeypatch.delenv("QPATCH_RESULTS")
