@@ -140,43 +140,6 @@ def spectral_density(
 
 
 @dataclass(frozen=True)
-class Cumulative:
-    """Share of the eigenvalues up to each grid point.
-
-    Attributes:
-        grid: ``(g,)``.
-        share: mean over the probes, ``(g,)``.
-        error: standard error, ``(g,)``.
-        low, high: mean bounds, ``(g,)``: each probe's own measure lies between its bounds for certain
-            (Chebyshev-Markov-Stieltjes). Where they are far apart, more steps are needed; where the error is large,
-            more probes.
-    """
-
-    grid: np.ndarray
-    share: np.ndarray
-    error: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-
-
-def cumulative(density: SpectralDensity, grid: np.ndarray) -> Cumulative:
-    """The cumulative density on a grid, a step at each node, with bounds on what the steps hide."""
-    grid = np.asarray(grid, np.float64)
-    rows = np.stack([_bounded_shares(probe, grid) for probe in density.probes])  # (probes, 3, g)
-    low, share, high = rows.mean(axis=0)
-    error = density._error(share, share)  # the function is 0 or 1, so it is its own square
-    return Cumulative(grid, share, error, low, high)
-
-
-def _bounded_shares(probe: Ritz, grid: np.ndarray) -> np.ndarray:
-    sums = np.concatenate([[0.0], np.cumsum(probe.weights)])
-    passed = np.searchsorted(probe.values, grid, side="right")
-    hidden = 0 if probe.complete else 1  # mass of up to one node to either side may lie across the grid point
-    shifts = np.array([[-hidden], [0], [hidden]])
-    return sums[np.clip(passed + shifts, 0, len(probe.values))]
-
-
-@dataclass(frozen=True)
 class Histogram:
     """Numbers of eigenvalues in bins.
 

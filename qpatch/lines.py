@@ -5,11 +5,9 @@ Nothing here knows the QNN: a loss takes a flat parameter vector and returns a n
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
 from qpatch.landscape import PointLoss, Watched
 
@@ -126,19 +124,13 @@ def evaluate_line(
     loss: PointLoss,
     line: Line,
     t: np.ndarray,
-    done: np.ndarray | None = None,
-    on_point: Callable[[np.ndarray], None] | None = None,
-    progress: bool = False,
 ) -> Profile:
-    """The loss along a line.
+    """The loss along a line. It takes tens of evaluations, so nothing is kept on the way.
 
     Args:
         loss: of a parameter vector ``(n,)``.
         line: the line.
         t: ascending positions, 0 and 1 among them, as `line_positions` gives them.
-        done: losses computed before, of the first positions: the profile goes on after them.
-        on_point: called with all losses so far after each one, so that they can be kept.
-        progress: show a progress bar, and after the first points the time that the line will take.
 
     Raises:
         ValueError: positions without both ends, or not ascending.
@@ -146,12 +138,8 @@ def evaluate_line(
     """
     if not ({0.0, 1.0} <= set(t.tolist()) and (np.diff(t) > 0).all()):
         raise ValueError("the positions must ascend and hold 0 and 1, the ends; take `line_positions`")
-    losses = [] if done is None else list(done)
-    watched = Watched(loss, len(t) - len(losses), progress)
-    for position in tqdm(t[len(losses) :], disable=not progress, unit="point", leave=False):
-        losses.append(watched(line.point(position), f"t = {position:.4g} of the line {line.name!r}"))
-        if on_point is not None:
-            on_point(np.array(losses))
+    watched = Watched(loss, len(t))
+    losses = [watched(line.point(position), f"t = {position:.4g} of the line {line.name!r}") for position in t]
     return Profile(t, np.array(losses), line.length, line.name)
 
 

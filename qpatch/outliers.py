@@ -21,8 +21,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qpatch.density import SpectralDensity
-
 LINEAR = 1e-3  # of the largest magnitude
 WINDOW = 10  # gaps that make a spacing
 MOST = 50  # outermost eigenvalues to look at
@@ -103,21 +101,3 @@ def _scores(outward: np.ndarray, near: np.ndarray, resolved: int, linear: float)
         spacing = (np.arcsinh(inner[0] / linear) - np.arcsinh(inner[-1] / linear)) / (len(inner) - 1)
         scores.append(max(width, 0.0) / max(spacing, NARROWEST))
     return np.array(scores)
-
-
-def density_outliers(density: SpectralDensity, end: str = "upper", threshold: float = 5.0) -> tuple[Outliers, ...]:
-    """The outliers that each probe's Lanczos run tells, one result a probe: their agreement is the count's error.
-
-    Lanczos from one vector shows an eigenvalue once, whatever its multiplicity. Where a run is complete, the
-    eigenvalues that it does not show are taken to repeat the node of largest weight.
-    """
-    scale = float(max(np.abs(probe.values).max() for probe in density.probes))
-    results = []
-    for probe in density.probes:
-        values, residuals = probe.values, probe.residuals
-        if probe.complete:
-            hidden = min(density.size - len(values), WINDOW)
-            values = np.append(values, np.repeat(values[probe.weights.argmax()], hidden))
-            residuals = np.append(residuals, np.zeros(hidden))
-        results.append(count_outliers(values, residuals, end, threshold, scale))
-    return tuple(results)

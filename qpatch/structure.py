@@ -51,21 +51,6 @@ def block_product(product: Product, like: torch.Tensor, indices: np.ndarray) -> 
     return block, like.detach()[chosen]
 
 
-def block_diagonal(product: Product, like: torch.Tensor, groups: Groups) -> Product:
-    """The matrix without its cross-block part, as a product that costs as many products as there are groups."""
-    parts = [torch.as_tensor(chosen, device=like.device) for chosen in partition(groups, len(like)).values()]
-
-    def blocks(vector: torch.Tensor) -> torch.Tensor:
-        total = torch.zeros_like(vector)
-        for chosen in parts:
-            alone = torch.zeros_like(vector)
-            alone[chosen] = vector[chosen]
-            total[chosen] = product(alone)[chosen]
-        return total
-
-    return blocks
-
-
 @dataclass(frozen=True)
 class Interactions:
     """A quadratic form split over pairs of groups.
@@ -110,74 +95,6 @@ def interactions(product: Product, like: torch.Tensor, vector: np.ndarray, group
         row[chosen] = vector[chosen]
     matrix = np.stack([counted(row) for row in masked]) @ masked.T
     return Interactions(tuple(parts), (matrix + matrix.T) / 2, counted.count)
-
-
-@dataclass(frozen=True)
-class Blocks:
-    """The largest eigenvalue of the whole matrix and of its diagonal blocks.
-
-    Attributes:
-        names: of the groups, ``(g,)``.
-        sizes: their numbers of parameters, ``(g,)``.
-        eigenvalues: the largest of each block, ``(g,)``.
-        whole: the largest of the whole matrix, never below a block's (Cauchy's interlacing).
-        participation: squared norm of each group's part of the top eigenvector, ``(g,)``; they sum to 1.
-        interactions: the top eigenvalue split over pairs of groups.
-        products: the cost in Hessian-vector products.
-    """
-
-    names: tuple[str, ...]
-    sizes: np.ndarray
-    eigenvalues: np.ndarray
-    whole: float
-    participation: np.ndarray
-    interactions: Interactions
-    products: int
-
-    @property
-    def ratio(self) -> float:
-        """Largest eigenvalue of the block-diagonal matrix over that of the whole."""
-        return float(self.eigenvalues.max() / self.whole)
-
-
-def largest_by_block(
-    product: Product,
-    like: torch.Tensor,
-    groups: Groups,
-    top: tuple[float, np.ndarray] | None = None,
-    tolerance: float = 1e-6,
-    max_products: int = 2000,
-) -> Blocks:
-    """The largest eigenvalue of every diagonal block beside that of the whole, and how the blocks make it up.
-
-    Args:
-        product: the Hessian-vector product.
-        like: a vector ``(n,)`` that gives size, dtype and device.
-        groups: a partition of the parameters.
-        top: the largest eigenvalue and its eigenvector ``(n,)``, where they are known.
-        tolerance, max_products: as `extreme_eigenpairs`.
-
-    Raises:
-        ValueError, FloatingPointError, ConvergenceError: as `extreme_eigenpairs` and `partition`.
-    """
-    parts = partition(groups, len(like))
-    options = {"k": 1, "smallest": 0, "tolerance": tolerance, "max_products": max_products}
-    cost = 0
-    if top is None:
-        pairs = extreme_eigenpairs(product, like, **options)
-        top, cost = (pairs.largest[0], pairs.largest_vectors[:, 0]), pairs.products
-    eigenvalue, vector = top
-    found, spent = largest_of_blocks(product, like, groups, tuple(parts), tolerance, max_products)
-    split = interactions(product, like, vector, groups)
-    return Blocks(
-        names=tuple(parts),
-        sizes=np.array([len(chosen) for chosen in parts.values()]),
-        eigenvalues=np.array(list(found.values())),
-        whole=float(eigenvalue),
-        participation=participation(vector, groups),
-        interactions=split,
-        products=cost + split.products + spent,
-    )
 
 
 def largest_of_blocks(
@@ -232,8 +149,3 @@ def explained(part: Product, whole: Product, like: torch.Tensor, vector: np.ndar
     For the Gauss-Newton part G of a Hessian H and its top eigenvector, the share of the largest eigenvalue.
     """
     return rayleigh(part, like, vector) / rayleigh(whole, like, vector)
-
-
-def difference(first: Product, second: Product) -> Product:
-    """The product with the difference of two matrices, such as a Hessian less its Gauss-Newton part."""
-    return lambda vector: first(vector) - second(vector)

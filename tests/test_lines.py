@@ -64,23 +64,6 @@ def test_positions_hold_the_ends_at_equal_steps(n_points, margin):
     assert t[-1] == pytest.approx(1 - t[0])
 
 
-def test_an_interrupted_line_goes_on_after_its_points():
-    t, kept, calls = line_positions(8), [], []
-
-    def failing(point):
-        calls.append(1)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return double_well()(point)
-
-    with pytest.raises(KeyboardInterrupt):
-        evaluate_line(failing, LINE, t, on_point=kept.append)
-    assert [len(losses) for losses in kept] == [1, 2, 3, 4]
-    resumed = evaluate_line(failing, LINE, t, done=kept[-1])
-    assert len(calls) == 5 + 4
-    assert np.array_equal(resumed.loss, evaluate_line(double_well(), LINE, t).loss)
-
-
 def test_the_nearest_copy_moves_by_whole_periods_only():
     to = np.array([0.1, 3.0, -3.0, 100.0])
     point = np.array([6.0, -3.0, 10.0, 0.0])

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from quadratics import product_of, semicircle, symmetric
 
-from qpatch.density import spectral_density
-from qpatch.outliers import count_outliers, density_outliers
+from qpatch.outliers import count_outliers
 from qpatch.spectrum import extreme_eigenpairs
 
 SIZE = 300
@@ -35,16 +34,6 @@ def test_m_outliers_on_a_bulk_are_m(outliers):
 
 
 @pytest.mark.parametrize("outliers", CASES.values(), ids=CASES)
-def test_lanczos_counts_the_same_from_every_probe(outliers):
-    arguments = product_of(symmetric(spectrum(outliers)))
-    results = density_outliers(spectral_density(*arguments, steps=60, probes=3))
-    assert [result.count for result in results] == [len(outliers)] * 3
-    for result in results:
-        assert result.values == pytest.approx(outliers, rel=1e-6)
-        assert result.resolved < 40  # the inner Ritz values are no eigenvalues
-
-
-@pytest.mark.parametrize("outliers", CASES.values(), ids=CASES)
 def test_the_outermost_eigenvalues_alone_give_the_same(outliers):
     pairs = extreme_eigenpairs(*product_of(symmetric(spectrum(outliers))), k=20, smallest=0)
     scale = np.abs(pairs.largest).max()
@@ -57,8 +46,6 @@ def test_both_ends_of_an_indefinite_spectrum():
     lower = count_outliers(eigenvalues, end="lower")
     assert lower.values == pytest.approx([-7, -3])
     assert lower.edge == pytest.approx(-1, abs=0.05)
-    density = spectral_density(*product_of(symmetric(eigenvalues)), steps=60, probes=2)
-    assert [result.count for result in density_outliers(density, "lower")] == [2, 2]
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e6])
@@ -92,9 +79,6 @@ def test_random_matrices_seldom_seem_to_have_outliers(draw):
 def test_a_matrix_of_low_rank_has_its_rank_of_outliers():
     eigenvalues = np.concatenate([[5.0, 3.0, 2.0], np.zeros(97)])
     assert count_outliers(eigenvalues).count == 3
-    density = spectral_density(*product_of(symmetric(eigenvalues)), probes=2)
-    assert [len(probe.values) for probe in density.probes] == [4, 4]
-    assert [result.count for result in density_outliers(density)] == [3, 3]
 
 
 def test_what_is_not_resolved_is_not_counted():

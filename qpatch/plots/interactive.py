@@ -6,21 +6,16 @@ They have the static figures' colours and white ground, on light and dark pages 
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 from matplotlib.colors import to_hex
 
 from qpatch import plots
-from qpatch.lines import Profile
 from qpatch.planes import Plane
 from qpatch.plots.landscapes import HIGH_COLOR, LOW_COLOR, path_heights
 
 SURFACE_HEIGHT = 440  # in CSS pixels
-PROFILE_STYLES = tuple(
-    zip(("#222222", "#0072B2", "#D55E00", "#009E73"), ("solid", "dash", "dashdot", "dot"), strict=True)
-)
 
 
 def landscape_surface(landscape, description: str) -> str:
@@ -54,35 +49,6 @@ def plane_surface(plane: Plane, x, y, loss, description: str, best: int | None =
     path = np.column_stack([plane.trajectory, path_heights(plane, x, y, loss)]) if len(plane.trajectory) else None
     figure = _surface((x, y, loss), path, best, ("axis 1", "axis 2"))
     return _page(figure, description, height=SURFACE_HEIGHT)
-
-
-def profile_lines(profiles: Sequence[Profile], description: str) -> str:
-    """Losses along lines with their barriers, as HTML for a page that has plotly.js.
-
-    Its static twin is `landscapes.draw_profile`.
-    """
-    figure = go.Figure()
-    for number, profile in enumerate(profiles):
-        color, dash = PROFILE_STYLES[number % len(PROFILE_STYLES)]
-        label = f"{profile.name}: barrier {profile.barrier:.2g}"
-        hover = f"{html.escape(profile.name)}<br>t %{{x:.3f}}, distance %{{customdata[0]:.3f}}<br>loss %{{y:.4f}}"
-        hover += "<br>above the ends %{customdata[1]:.4f}<extra></extra>"
-        about = np.column_stack([profile.t * profile.length, profile.loss - profile.interpolation])
-        figure.add_scatter(
-            x=profile.t, y=profile.loss, customdata=about, mode="lines+markers", name=label, hovertemplate=hover,
-            line={"color": color, "dash": dash}, marker={"size": 4},
-        )  # fmt: skip
-        between = (profile.t >= 0) & (profile.t <= 1)
-        figure.add_scatter(
-            x=profile.t[between], y=profile.interpolation[between], mode="lines", showlegend=False, hoverinfo="skip",
-            line={"color": color, "dash": "dot", "width": 1},
-        )  # fmt: skip
-    axis = {"gridcolor": plots.GRID_COLOR, "zeroline": False}
-    figure.update_layout(
-        xaxis=axis | {"title": {"text": "t"}}, yaxis=axis | {"title": {"text": "loss"}}, plot_bgcolor="white",
-        legend={"orientation": "h", "y": 1.12}, margin={"l": 60, "r": 10, "t": 10, "b": 45},
-    )  # fmt: skip
-    return _page(figure, description, height=360)
 
 
 def _surface(grid, path, best: int | None, labels: tuple[str, str]) -> go.Figure:
