@@ -60,6 +60,11 @@ def split_angles(flat: torch.Tensor, n_qubits: int) -> Angles:
     )
 
 
+def n_angles(n_qubits: int, depth: int) -> int:
+    """Angles of one QNN, 6 n d + 2 n^2 for n qubits and depth d (48 d + 128 for the paper's eight)."""
+    return 6 * n_qubits * depth + 2 * n_qubits**2
+
+
 def encoding_axes(n_qubits: int) -> list[tuple[str, str]]:
     """For each of a qubit's features: the axis of its two trainable rotations, and that of the feature's own.
 
@@ -75,8 +80,7 @@ def ring(n_qubits: int) -> list[tuple[int, int]]:
 
 def gates(n_qubits: int, depth: int) -> Iterator[Gate]:
     """All gates of one QNN in the order in which they act on |0...0>."""
-    n_angles = 6 * n_qubits * depth + 2 * n_qubits**2
-    places = split_angles(torch.arange(n_angles), n_qubits)
+    places = split_angles(torch.arange(n_angles(n_qubits, depth)), n_qubits)
     controlled = [Gate("cz", pair) for pair in ring(n_qubits)]
     for stretch in range(N_STRETCHES):
         for block in range(depth):

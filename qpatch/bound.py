@@ -19,6 +19,7 @@ from torch.nn.functional import softmax
 from qpatch.data import load_dataset, stratified_subset
 from qpatch.model import PatchQNN
 from qpatch.results import RunFolder
+from qpatch.stages import load_best
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,8 @@ class Flattening:
 
 def flattening(run: RunFolder, n_images: int = 250) -> Flattening:
     """Evaluate every quantity of the derivation at a run's best epoch, on a subset of its training images."""
-    model = PatchQNN(run.config)
-    model.load_state_dict(run.best_parameters())
     images = stratified_subset(load_dataset(run.config).train, n_images).images
-    return factors(model, images)
+    return factors(load_best(run), images)
 
 
 def factors(model: PatchQNN, images: torch.Tensor) -> Flattening:

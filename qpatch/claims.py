@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from qpatch.config import RunConfig
 from qpatch.derived import read_table
 from qpatch.results import RunFolder, reference_table, summary
+from qpatch.tables import paper_runs, small_runs
 
 
 @dataclass(frozen=True)
@@ -186,8 +186,7 @@ def claims_table(runs: Sequence[RunFolder], tests: pd.DataFrame | None = None) -
     single full-size runs, with a word on what is missing.
     """
     tests = read_table("verdicts") if tests is None else tests
-    full = [run for run in runs if run.config.is_paper_run]
-    small = [run for run in runs if run.config.n_train < RunConfig.n_train]
+    full, small = paper_runs(runs), small_runs(runs)
     rows = []
     for claim in CLAIMS:
         published, ours = compare(claim, reference_table("runs")), count_claim(claim, full)

@@ -9,6 +9,8 @@ import json
 import re
 from dataclasses import dataclass
 
+from qpatch import ansatz
+
 # Initial learning rates of the author's published runs, by depth.
 PAPER_LEARNING_RATES = {50: 1e-2, 100: 5e-3, 150: 2.5e-3, 200: 1e-3}
 PAPER_STRIDES = (6, 3, 2)
@@ -111,13 +113,18 @@ class RunConfig:
 
     @property
     def n_angles_per_qnn(self) -> int:
-        """Angles of one QNN, 6 n d + 2 n^2 for n qubits and depth d (48 d + 128 for the paper's eight)."""
-        return 6 * self.n_qubits * self.depth + 2 * self.n_qubits**2
+        """Angles of one QNN."""
+        return ansatz.n_angles(self.n_qubits, self.depth)
 
     @property
     def n_angles(self) -> int:
         """Angles of all QNNs together: the 'number of parameters' of the paper's tables."""
         return self.n_patches * self.n_angles_per_qnn
+
+    @property
+    def n_trainable(self) -> int:
+        """All trainable parameters: the angles, then the bias of every pixel."""
+        return self.n_angles + self.image_size**2
 
     @property
     def n_batches(self) -> int:

@@ -1,4 +1,4 @@
-"""How far the model is from the author's: outputs of his model on fixed inputs, stored under tests/golden."""
+"""How far a model is from the author's: outputs of his model on fixed inputs, stored under tests/golden."""
 
 from __future__ import annotations
 
@@ -8,32 +8,42 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from qpatch.config import RunConfig
+from qpatch.config import PAPER_STRIDES, RunConfig
 from qpatch.model import PatchQNN
 
-STRIDES = {4: 6, 9: 3, 16: 2}  # by number of patches
+
+def load_golden(file: Path) -> tuple[RunConfig, dict[str, torch.Tensor]]:
+    """A golden file's configuration and tensors; its parameters are ``angles`` and ``bias``."""
+    with np.load(file) as arrays:
+        golden = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    golden["labels"] = golden["labels"].long()
+    by_patches = {RunConfig(stride=stride).n_patches: stride for stride in PAPER_STRIDES}
+    return RunConfig(stride=by_patches[int(golden["n_patches"])], depth=int(golden["depth"])), golden
 
 
-def compare_with_golden(file: Path) -> dict[str, str | float]:
+def golden_model(backend: type, file: Path) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
+    """A model of a backend (`PatchQNN`, `qpatch.reference.ReferenceQNN`) with a file's parameters, and the file."""
+    config, golden = load_golden(file)
+    model = backend(config)
+    model.load_state_dict({"angles": golden["angles"], "bias": golden["bias"]})
+    return model, golden
+
+
+def compare_with_golden(file: Path, backend: type = PatchQNN) -> dict[str, str | float]:
     """Deviations of one file: logits and loss absolute, gradient and Hessian-vector product relative to the largest."""
-    stored = {name: torch.from_numpy(values) for name, values in np.load(file).items() if values.ndim}
-    loss_there = float(np.load(file)["loss"])
-    n_patches, n_angles = stored["angles"].shape
-    model = PatchQNN(RunConfig(stride=STRIDES[n_patches], depth=(n_angles - 128) // 48))
-    model.load_state_dict({"angles": stored["angles"], "bias": stored["bias"]})
+    model, golden = golden_model(backend, file)
     parameters = (model.angles, model.bias)
-
-    logits = model(stored["pixels"])
-    loss = cross_entropy(logits, stored["labels"].long())
+    logits = model(golden["pixels"])
+    loss = cross_entropy(logits, golden["labels"])
     gradient = torch.autograd.grad(loss, parameters, create_graph=True)
-    along = sum((part * stored[name]).sum() for part, name in zip(gradient, ("v_angles", "v_bias"), strict=True))
+    along = sum((part * golden[name]).sum() for part, name in zip(gradient, ("v_angles", "v_bias"), strict=True))
     product = torch.autograd.grad(along, parameters)
     return {
         "File": file.stem,
-        "Logits": (logits - stored["logits"]).abs().max().item(),
-        "Loss": abs(loss.item() - loss_there),
-        "Gradient": _relative(gradient, (stored["grad_angles"], stored["grad_bias"])),
-        "Hessian-vector product": _relative(product, (stored["hv_angles"], stored["hv_bias"])),
+        "Logits": (logits - golden["logits"]).abs().max().item(),
+        "Loss": abs(loss.item() - golden["loss"].item()),
+        "Gradient": _relative(gradient, (golden["grad_angles"], golden["grad_bias"])),
+        "Hessian-vector product": _relative(product, (golden["hv_angles"], golden["hv_bias"])),
     }
 
 

@@ -13,6 +13,7 @@ from qpatch.replicas import distinct, ensemble, ensemble_table, ensembles
 from qpatch.results import RunFolder, results_folder, stored_runs
 from qpatch.seeds import images_problems, images_table, seeds_table
 from qpatch.storage import write_atomically
+from qpatch.tables import paper_runs
 from qpatch.variants import STANDARD
 from qpatch.verdicts import verdicts_table
 
@@ -21,7 +22,7 @@ NAMES = ("agreement", "ensemble", "seeds", "verdicts")  # beside images, which t
 
 def full_members(root: Path | None = None) -> list[RunFolder]:
     """Full-size runs of the paper's configurations, then those of their replicas that are no repetitions."""
-    runs = [run for run in stored_runs(root) if run.config.is_paper_run]
+    runs = paper_runs(stored_runs(root))
     for config in ensembles(root):
         members = ensemble(config, root)
         runs += [members[name] for name in distinct(members) if name != STANDARD and config.is_paper_run]

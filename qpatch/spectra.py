@@ -82,7 +82,7 @@ def qnn_groups(config: RunConfig) -> dict[str, slice]:
     """The parameters of each QNN, and the bias, as slices of a flat vector."""
     size = config.n_angles_per_qnn
     groups = {f"QNN {number + 1}": slice(number * size, (number + 1) * size) for number in range(config.n_patches)}
-    return groups | {"bias": slice(config.n_angles, config.n_angles + config.image_size**2)}
+    return groups | {"bias": slice(config.n_angles, config.n_trainable)}
 
 
 def _announce(curvature: LossCurvature, products: int) -> None:
@@ -166,7 +166,7 @@ def _nodes(density) -> pd.DataFrame:
 def stored_density(run: RunFolder) -> SpectralDensity:
     """The spectral density that the stage stored."""
     groups = [frame for _, frame in run.density().groupby("probe")]
-    size = run.config.n_angles + run.config.image_size**2
+    size = run.config.n_trainable
     probes = tuple(
         Ritz(*(frame[name].to_numpy() for name in ("node", "weight", "residual")), len(frame) == size, len(frame))
         for frame in groups

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
 from qpatch import ansatz
 from qpatch.config import RunConfig
-from qpatch.golden import STRIDES as GOLDEN_STRIDES
 
 PAULI = {
     "i": torch.eye(2, dtype=torch.complex128),
@@ -132,19 +130,3 @@ def relative_error(value: torch.Tensor, expected: torch.Tensor) -> float:
 # -- the author's model -------------------------------------------------------------------------------------------
 
 GOLDEN_FILES = sorted(Path(__file__).with_name("golden").glob("*.npz"))
-
-
-def load_golden(path: Path) -> tuple[RunConfig, dict[str, torch.Tensor]]:
-    """A golden file's configuration and tensors; its parameters are ``angles`` and ``bias``."""
-    with np.load(path) as file:
-        golden = {name: torch.from_numpy(file[name]) for name in file.files}
-    golden["labels"] = golden["labels"].long()
-    return RunConfig(stride=GOLDEN_STRIDES[int(golden["n_patches"])], depth=int(golden["depth"])), golden
-
-
-def golden_model(backend: type, path: Path) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
-    """A model of either backend with the parameters of a golden file, and the file."""
-    config, golden = load_golden(path)
-    model = backend(config)
-    model.load_state_dict({"angles": golden["angles"], "bias": golden["bias"]})
-    return model, golden

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import REPOSITORY, TINY, flip_byte, idx_bytes, write_idx_set
-from oracles import GOLDEN_FILES, load_golden
+from oracles import GOLDEN_FILES
 from sklearn.model_selection import StratifiedKFold
 
 from qpatch.config import RunConfig
@@ -21,6 +21,7 @@ from qpatch.data import (
     stratified_batches,
     stratified_subset,
 )
+from qpatch.golden import load_golden
 
 MNIST = REPOSITORY / "data" / "mnist"
 

@@ -1,5 +1,7 @@
 """One function on every device: compiled, plain PyTorch, CUDA where there is a GPU; single against double precision."""
 
+import contextlib
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -7,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from qpatch.config import RunConfig
 from qpatch.curvature import LossCurvature
 from qpatch.data import Split
-from qpatch.engine import compiled, encoding, readout
+from qpatch.engine import compiled
 from qpatch.model import PatchQNN
 
 GPU = pytest.param(
@@ -16,12 +18,10 @@ GPU = pytest.param(
 
 
 @pytest.fixture
-def device(request, monkeypatch):
+def device(request):
     """'compiled' and 'plain' are the CPU, the latter with everything that another device would compute with."""
-    if request.param == "plain":
-        for module in (compiled, encoding, readout):
-            monkeypatch.setattr(module, "takes", lambda tensor: False)
-    return torch.device("cuda" if request.param == "cuda" else "cpu")
+    with compiled.switched_off() if request.param == "plain" else contextlib.nullcontext():
+        yield torch.device("cuda" if request.param == "cuda" else "cpu")
 
 
 def computed(config: RunConfig, dtype: torch.dtype, device: torch.device) -> dict[str, torch.Tensor]:

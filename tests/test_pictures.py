@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from helpers import MACHINE, TINY, store_hessian, store_landscape, store_training
 
-from qpatch.plots import pictures
+from qpatch import pictures
 from qpatch.plots.gallery import landscape_chooser
 from qpatch.results import OUTPUTS, Landscape
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from qpatch import engine
+from qpatch import ansatz, engine
 from qpatch.checks.compare import call, fail_unless, same, same_function, same_set, to_values
 from qpatch.config import RunConfig, valid_strides
 from qpatch.engine import blocks, gates
@@ -56,7 +56,7 @@ def _plateau(variance):
 def _shift_variance(n_qubits: int, depth: int, samples: int = 200) -> float:
     """Variance of the derivative by the middle angle, by the parameter-shift rule on angles of another seed."""
     generator = torch.Generator().manual_seed(12345)
-    n_angles = 6 * n_qubits * depth + 2 * n_qubits**2
+    n_angles = ansatz.n_angles(n_qubits, depth)
     angles = torch.rand((samples, n_angles), generator=generator) * 2 * torch.pi
     sides = []
     for shift in (torch.pi / 2, -torch.pi / 2):

@@ -184,14 +184,15 @@ def trajectory_norms(landscape) -> np.ndarray:
 
 
 def contour_levels(loss) -> np.ndarray:
-    """Levels at multiples of 0.5 that span a grid's losses; finer if these are fewer than five, wider above 24."""
+    """Levels at multiples of 0.5 that span a grid's losses, two or more; finer if fewer than five, wider above 24."""
     low, high = float(np.min(loss)), float(np.max(loss))
     step = CONTOUR_STEP
     while (high - low) / step > 24:
         step *= 2
     while (high - low) / step < 5 and high > low:
         step /= 5 if round(step, 6) in (0.5, 0.05, 0.005) else 2
-    return np.arange(np.floor(low / step), np.ceil(high / step) + 1) * step
+    first = np.floor(low / step)
+    return np.arange(first, max(np.ceil(high / step), first + 1) + 1) * step
 
 
 def trajectory_colors(n_points: int) -> np.ndarray:
