@@ -8,9 +8,14 @@ from qpatch.config import RunConfig
 from qpatch.results import RunFolder, reference_table
 
 
+def size_label(n_patches: int, depth: int) -> str:
+    """What tells configurations of the paper apart."""
+    return f"{n_patches:.0f} patches, depth {depth:.0f}"
+
+
 def run_label(config: RunConfig) -> str:
     """A configuration's name for people, such as "4 patches, depth 50"."""
-    return f"{config.n_patches} patches, depth {config.depth}"
+    return size_label(config.n_patches, config.depth)
 
 
 def beside_author(run: RunFolder) -> pd.DataFrame:

@@ -51,7 +51,7 @@ def fit_cost(measure: Callable[[int, int], float], n_patches: int, images: tuple
 
 def calibrate(n_qubits: int, device: torch.device) -> dict[str, Cost]:
     """Costs of 'step', 'evaluation' and 'product' with this number of qubits, measured in seconds on made-up images."""
-    stride = valid_strides(14, n_qubits)[-1]  # four patches
+    stride = valid_strides(RunConfig.image_size, n_qubits)[-1]  # four patches
     costs = {}
     for name, operation in (("step", _step), ("evaluation", _evaluation), ("product", _product)):
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from qpatch.claims import CLAIMS, TURNING_PATCHES, Claim, claim_pairs
+from qpatch.epochs import size_label
 from qpatch.inference import (
     Test,
     crossed_bootstrap,
@@ -139,4 +140,4 @@ def _row(claim: Claim, step: int, labels: list[str], test: Test, agree: tuple[in
 
 
 def _label(size: pd.Series) -> str:
-    return f"{size['n_patches']:.0f} patches, depth {size['depth']:.0f}"
+    return size_label(size["n_patches"], size["depth"])

@@ -11,6 +11,7 @@ import jupytext
 import papermill
 
 from qpatch import sweep
+from qpatch.epochs import run_label
 from qpatch.profiles import profile_runs
 from qpatch.results import RunFolder, stored_runs
 from qpatch.storage import PROJECT
@@ -23,7 +24,7 @@ def report_title(run: RunFolder) -> str:
     """What a run is, for headings and lists: qubits, patches, depth, and whether it is one of the paper's."""
     config = run.config
     kind = "Paper run" if config.is_paper_run else f"{config.n_qubits} qubits"
-    title = f"{kind}: {config.n_patches} patches, depth {config.depth}"
+    title = f"{kind}: {run_label(config)}"
     if config.seed != type(config)().seed:
         title += f", seed {config.seed}"
     return title

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from qpatch import plots
+from qpatch.epochs import size_label
 from qpatch.results import RunFolder
 
 TRAIN_COLOR, TEST_COLOR = "#0072B2", "#D55E00"
@@ -64,7 +65,7 @@ def grid_of_runs(
         else:
             ax.text(0.5, 0.5, ABSENT, ha="center", va="center", color="#6B6B6B", transform=ax.transAxes)
             ax.axis("off")
-        ax.set_title(f"{row} patches, depth {column}", color=plots.patch_color(row))
+        ax.set_title(size_label(row, column), color=plots.patch_color(row))
     return figure
 
 

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from qpatch.epochs import size_label
 from qpatch.plots import BEST_COLOR, INK, patch_color, patch_marker, use_log_scale
 
 DEPTH_STYLES = {50: "-", 100: "--", 150: "-.", 200: ":"}
@@ -23,7 +24,7 @@ def draw_distance(ax: Axes, table: pd.DataFrame, partings: pd.DataFrame, bar: fl
     parted = partings.set_index("run_id")["parting"]
     for (run_id, n_patches, depth), group in table.groupby(["run_id", "n_patches", "depth"], sort=False):
         height = group["difference"].clip(lower=FLOOR)
-        label = f"{n_patches} patches, depth {depth}"
+        label = size_label(n_patches, depth)
         ax.plot(group["at"], height, color=patch_color(n_patches), ls=DEPTH_STYLES.get(depth, "-"), label=label)
         if pd.notna(parted[run_id]):
             at = height[group["at"] == parted[run_id]].iloc[0]
