@@ -70,6 +70,18 @@ def test_bootstrap_counts_the_spread_of_seeds():
     assert crossed_bootstrap(first, second).p < 0.001
 
 
+def test_bootstrap_of_few_seeds_is_as_wide_as_their_spread_says():
+    """All 256 ways to draw four seeds again, stretched to the variance s^2 / 4; images add next to nothing."""
+    shares = np.array([0.2, 0.4, 0.5, 0.8])
+    second = np.arange(10_000) < 10_000 * shares[:, None]
+    means = shares[np.indices((4,) * 4).reshape(4, -1)].mean(0)
+    stretched = shares.mean() + (means - shares.mean()) * (4 / 3) ** 0.5
+    assert stretched.var() == pytest.approx(shares.var(ddof=1) / 4)
+    test = crossed_bootstrap(np.zeros((1, 10_000), bool), second)
+    assert (test.low, test.high) == pytest.approx(np.quantile(stretched, [0.025, 0.975]), abs=0.02)
+    assert np.quantile(means, 0.025) - test.low > 0.02  # what plain resampling would give is seen
+
+
 def test_bootstrap_of_equal_runs_finds_nothing():
     right = RNG.random((3, 500)) < 0.9
     test = crossed_bootstrap(right[:1], right[:1])
