@@ -150,6 +150,8 @@ def verdict(published: Count, ours: Count) -> str:
         return "not yet run at full size" if published.total else ""
     if ours.total < published.total:
         return f"open: {ours} so far, of {published.total} comparisons"
+    if ours.total == 1:
+        return "one comparison, which agrees" if ours.agree else "one comparison, which does not agree"
     if ours.agree == ours.total:
         return "confirmed"
     return "partly confirmed" if 2 * ours.agree > ours.total else "not confirmed"

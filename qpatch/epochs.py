@@ -47,7 +47,7 @@ def leaps(table: pd.DataFrame, column: str = "test_loss", factor: float = 3.0) -
     return table.assign(rise=rise)[rise > factor]
 
 
-def of_size(table: pd.DataFrame, n_parameters: int, within: float = 0.15) -> pd.DataFrame:
+def of_size(table: pd.DataFrame, n_parameters: int, within: float = 0.18) -> pd.DataFrame:
     """The rows of a summary whose number of parameters lies within a fraction of a given one, fewest patches first."""
     near = (table["n_parameters"] / n_parameters - 1).abs() <= within
     return table[near].sort_values(["n_patches", "depth"])

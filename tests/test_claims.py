@@ -56,6 +56,11 @@ def test_verdicts(ours, expected):
     assert verdict(Count(9, 9), ours) == expected
 
 
+def test_one_comparison_confirms_nothing():
+    assert verdict(Count(1, 1), Count(1, 1)) == "one comparison, which agrees"
+    assert verdict(Count(1, 1), Count(0, 1)) == "one comparison, which does not agree"
+
+
 def test_runs_of_other_seeds_are_not_compared(tmp_path):
     configs = [RunConfig(stride=6), RunConfig(stride=3, depth=100), RunConfig(stride=3, seed=7)]
     sets = comparable_sets([RunFolder(config, tmp_path) for config in configs])

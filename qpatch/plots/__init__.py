@@ -21,6 +21,7 @@ GRID_COLOR, INK = "#DDDDDD", "#222222"
 CONTOUR_STEP = 0.5  # of the loss, as in the paper's figure 3
 START_COLOR, BEST_COLOR, END_COLOR = "#D62728", "#FF9900", "#00246B"  # red, orange, dark blue, as in the paper
 PATH_COLOR = "#9467BD"  # between the two
+TRAIN_COLOR, TEST_COLOR = INK, "#B0558A"  # of no number of patches
 
 STYLE = {
     "figure.facecolor": "white",
@@ -110,8 +111,8 @@ def draw_coverage(ax: Axes, coverage, title: str = "") -> Axes:
 
 def draw_curves(ax: Axes, history, quantity: str = "loss", best_epoch: int | None = None) -> Axes:
     """Training (solid) and test (dashed) loss or accuracy of a history, the best epoch marked."""
-    ax.plot(history["epoch"], history[f"train_{quantity}"], color="#0072B2", label="training")
-    ax.plot(history["epoch"], history[f"test_{quantity}"], color="#D55E00", ls="--", label="test")
+    ax.plot(history["epoch"], history[f"train_{quantity}"], color=TRAIN_COLOR, label="training")
+    ax.plot(history["epoch"], history[f"test_{quantity}"], color=TEST_COLOR, ls="--", label="test")
     if best_epoch is not None:
         ax.axvline(best_epoch, color=BEST_COLOR, lw=1.2, zorder=0)
     if quantity == "loss":

@@ -14,7 +14,6 @@ from qpatch import plots
 from qpatch.epochs import size_label
 from qpatch.results import RunFolder
 
-TRAIN_COLOR, TEST_COLOR = "#0072B2", "#D55E00"
 ABSENT = "not stored\nin this copy"
 
 
@@ -27,8 +26,8 @@ def draw_beside_author(ax: Axes, table: pd.DataFrame, best_epoch: int, title: st
     for epoch in table.loc[fast, "epoch"]:
         ax.axvspan(epoch - 0.5, epoch + 0.5, color="#EFEFEF", lw=0, zorder=0)
     ax.axvline(best_epoch, color=plots.BEST_COLOR, lw=1.6, label="best epoch", zorder=1)
-    ax.plot(table["epoch"], table["train_loss"], color=TRAIN_COLOR, label="training")
-    ax.plot(table["epoch"], table["test_loss"], color=TEST_COLOR, ls="--", label="test")
+    ax.plot(table["epoch"], table["train_loss"], color=plots.TRAIN_COLOR, label="training")
+    ax.plot(table["epoch"], table["test_loss"], color=plots.TEST_COLOR, ls="--", label="test")
     if table["author_test_loss"].notna().any():
         style = {"mfc": "none", "ms": 3.6, "mew": 0.9, "color": plots.INK}
         ax.plot(table["epoch"], table["author_test_loss"], "o", label="test, author's log", **style)
@@ -84,7 +83,7 @@ def draw_by_size(ax: Axes, summary: pd.DataFrame, column: str, label: str = "", 
     return ax
 
 
-def shade_size(ax: Axes, n_parameters: int, within: float = 0.15) -> Axes:
+def shade_size(ax: Axes, n_parameters: int, within: float = 0.18) -> Axes:
     """Shade the numbers of parameters that count as comparable with a given one: `epochs.of_size`."""
     ax.axvspan(n_parameters * (1 - within), n_parameters * (1 + within), color="#EFEFEF", lw=0, zorder=0)
     return ax
