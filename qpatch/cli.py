@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from qpatch import notebooks, replicas, sweep
-from qpatch.check import check_results
 from qpatch.config import ConfigError, RunConfig
 from qpatch.estimate import duration, estimate
 from qpatch.profiles import PROFILE_PARAMETERS, PROFILE_STAGES, PROFILES, profile_runs
 from qpatch.result_tables import write_tables
 from qpatch.results import STAGES, ResultError, RunFolder, results_folder, stored_runs
 from qpatch.stages import choose_device
+from qpatch.validation import check_results
 from qpatch.variants import STANDARD, VARIANTS
 
 app = typer.Typer(

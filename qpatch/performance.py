@@ -16,7 +16,6 @@ from qpatch import tables
 from qpatch.storage import PROJECT
 
 SCHEMA = 1
-TIMES = "\N{MULTIPLICATION SIGN}"
 NOT_MEASURED = "Not measured yet; `make bench` does."
 OPERATIONS = {"step": "Loss and gradient", "evaluation": "Logits", "hvp": "Hessian-vector product"}
 
@@ -61,7 +60,7 @@ def quantity(bar: dict, key: str) -> str:
     if value is None:
         return tables.MISSING
     if bar["unit"] == "times":
-        return f"{_three_digits(value)} {TIMES}"
+        return f"{_three_digits(value)} {tables.TIMES}"
     if bar["unit"] == "seconds":
         return seconds_text(value)
     return f"{value:.2g} {bar['unit']}" if bar["unit"] == "GiB" else f"{value:.1e}"
@@ -132,7 +131,7 @@ def comparison_table(results: dict, case: int = 0) -> Styler | Markdown:
             row[heading] = tables.MISSING
             if operation in simulator:
                 ours, theirs = (batch_seconds(results, case, each, operation) for each in (simulators[0], simulator))
-                ratio = "" if simulator is simulators[0] else f" ({_three_digits(theirs / ours)} {TIMES})"
+                ratio = "" if simulator is simulators[0] else f" ({_three_digits(theirs / ours)} {tables.TIMES})"
                 row[heading] = seconds_text(theirs) + ratio
             if operation == "step":
                 row["Quartiles"] = _step_quartiles(results, case, simulator)

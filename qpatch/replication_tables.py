@@ -10,7 +10,7 @@ from pandas.io.formats.style import Styler
 
 from qpatch.claims import CLAIMS, verdict_over_seeds
 from qpatch.replicas import Membership
-from qpatch.tables import FORMATS, HEADINGS, MISSING, formatted, plain
+from qpatch.tables import FORMATS, HEADINGS, MISSING, TIMES, formatted, plain
 from qpatch.variants import STANDARD, VARIANTS
 
 NAMES = HEADINGS | {
@@ -22,7 +22,6 @@ NAMES = HEADINGS | {
 }
 NAMES |= {"best_epoch": "Best epoch", "lambda_max": "λ max"}
 NO_LOG = "no log published"
-TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def parting_rows(partings: pd.DataFrame) -> Styler:

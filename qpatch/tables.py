@@ -14,6 +14,7 @@ from qpatch.structure import participation_ratio
 
 SHORT = 12  # characters
 MISSING = "—"
+TIMES = "\N{MULTIPLICATION SIGN}"
 HEADINGS = {
     "n_patches": "Patches",
     "depth": "Depth",

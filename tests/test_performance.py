@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import pytest
 from IPython.display import Markdown
 
-from qpatch import performance
+from qpatch import performance, tables
 from qpatch.plots.performance import draw_comparison, draw_memory, draw_scaling, exponent, growth
 
 TABLES = [
@@ -84,7 +84,7 @@ def test_another_schema_is_refused(tmp_path):
 
 def test_comparison_is_carried_over_to_the_whole_batch(partial):
     table = performance.comparison_table(partial).data
-    assert table["Loss and gradient"].tolist() == ["20 ms", f"8 s (400 {performance.TIMES})", "—"]
+    assert table["Loss and gradient"].tolist() == ["20 ms", f"8 s (400 {tables.TIMES})", "—"]
     assert table["Quartiles"].tolist() == ["18 ms to 22 ms", "one run", "—"]
     assert table["Measured with"].tolist()[1:] == ["10 images, 1 run, complex64", "not installed"]
     assert performance.differences_table(partial).data["Logits"].tolist() == ["1.0e-04"]
@@ -93,7 +93,7 @@ def test_comparison_is_carried_over_to_the_whole_batch(partial):
 
 def test_bars_say_what_is_missing(partial):
     table = performance.bars_table(partial).data
-    assert table["Bar"].tolist() == [f"≥ 200 {performance.TIMES}"] * 2
+    assert table["Bar"].tolist() == [f"≥ 200 {tables.TIMES}"] * 2
     assert table["Verdict"].tolist() == ["missed by a factor of 1.25", "not measured"]
     assert performance.verdicts_text(partial).data == "**0 of 1** bars are met."
 

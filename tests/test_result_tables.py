@@ -7,12 +7,12 @@ from helpers import REPOSITORY, TINY, store_hessian, store_training
 from typer.testing import CliRunner
 
 from qpatch import seeds
-from qpatch.check import check_results
 from qpatch.cli import app
 from qpatch.config import RunConfig
 from qpatch.derived import read_table, table_file
 from qpatch.replicas import replicas_folder
 from qpatch.result_tables import table_problems, write_tables
+from qpatch.validation import check_results
 
 LOSSES = [2.0, 1.0, *[1.5] * 15]
 

@@ -1,4 +1,4 @@
-"""Stored results: what is done, missing or stale, what `check` finds, tables, and one writer at a time."""
+"""Stored results: what is done, missing or stale, what validation finds, tables, and one writer at a time."""
 
 import json
 import os
@@ -21,7 +21,6 @@ from helpers import (
     store_training,
 )
 
-from qpatch.check import run_problems
 from qpatch.config import RunConfig
 from qpatch.results import (
     OUTPUTS,
@@ -33,6 +32,7 @@ from qpatch.results import (
     stored_runs,
     summary,
 )
+from qpatch.validation import run_problems
 
 LOSSES = [2.0, 1.0, 0.5, 0.25, 0.75]  # of the initial point and four epochs; the best is epoch 2
 GRID = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])

@@ -7,7 +7,6 @@ import torch
 from helpers import TINY, store_training
 
 from qpatch import slices, stages, tables
-from qpatch.check import run_problems
 from qpatch.curvature import LossCurvature
 from qpatch.data import load_dataset
 from qpatch.flat import flat_parameters, loss_at
@@ -15,6 +14,7 @@ from qpatch.planes import random_plane
 from qpatch.plots.landscapes import draw_slices
 from qpatch.plots.spectra import draw_along
 from qpatch.results import RunFolder
+from qpatch.validation import run_problems
 
 LONG = TINY.replace(epochs=8, learning_rate=3e-3)  # slowly, past an epoch of zero rate, 5
 LOSS = {"abs": 1e-4}  # logits of up to 100, single precision: exact to 1e-5 each

@@ -6,10 +6,10 @@ import torch
 from helpers import TINY
 
 from qpatch import spectra, stages
-from qpatch.check import run_problems
 from qpatch.curvature import LossCurvature
 from qpatch.data import load_dataset
 from qpatch.results import RunFolder
+from qpatch.validation import run_problems
 
 SETTINGS = {"n_images": 0, "k": 4, "steps": 30, "probes": 2, "blocks": 2}
 

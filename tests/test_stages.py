@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
 from qpatch import flat, stages
-from qpatch.check import run_problems
 from qpatch.curvature import LossCurvature
 from qpatch.data import stratified_subset
 from qpatch.hessian import power_iteration
@@ -22,6 +21,7 @@ from qpatch.notebooks import recorded_parameters
 from qpatch.results import OUTPUTS, ResultError, RunFolder
 from qpatch.rows import GridRows
 from qpatch.training import Trainer
+from qpatch.validation import run_problems
 
 # So large a rate overshoots: the best epoch is neither the first nor one of the last two.
 WILD = TINY.replace(learning_rate=0.2, seed=1, epochs=5)

@@ -12,10 +12,10 @@ from matplotlib.patches import Ellipse, FancyBboxPatch, Rectangle
 from qpatch.ansatz import Gate, gates, readout
 from qpatch.config import RunConfig
 from qpatch.plots import INK, START_COLOR
+from qpatch.tables import TIMES
 
 TRAINED, FEATURE, READOUT = "#CFE3F3", "#FBDCC4", "#E3E3E3"
 EDGE, WIRE = "#777777", "#999999"
-TIMES = "\N{MULTIPLICATION SIGN}"
 BOX_WIDTH, BOX_HEIGHT = 0.84, 0.72  # of the distance between columns and between wires
 CZ_STEP = 0.34  # columns between neighbouring CZ gates
 ROWS = (("W_1", "E_1"), ("W_2", "E_2"), ("W_3",))  # the sections of a circuit that share a line of the drawing

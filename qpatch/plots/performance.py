@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from qpatch import performance
+from qpatch import performance, tables
 
 LINES = {"step": ("#0072B2", "o"), "evaluation": ("#D55E00", "s"), "hvp": ("#009E73", "^")}
 NAMES = {"step": "training step", "evaluation": "evaluation", "hvp": "Hessian-vector product"}
@@ -48,7 +48,7 @@ def draw_scaling_axis(ax: Axes, points: list[dict], axis: str) -> Axes:
     for quantity, (color, marker) in LINES.items():
         median, low, high = ([point[quantity][key] for point in points] for key in ("median", "q1", "q3"))
         if axis == "n_qubits":
-            law = f"{performance.TIMES} {growth(sizes, median):.2g} a qubit"
+            law = f"{tables.TIMES} {growth(sizes, median):.2g} a qubit"
         else:
             law = f"exponent {exponent(sizes, median):.2f}"
         spread = np.abs(np.array([low, high]) - np.array(median))

@@ -2,8 +2,8 @@
 
 import json
 
-from qpatch.check import check_results
 from qpatch.config import RunConfig
+from qpatch.validation import check_results
 
 
 def write_record(root, name, text, stage="train"):
