@@ -120,6 +120,18 @@ def test_members_part_at_the_first_mini_batch_beyond_the_bar():
     assert len(table) == 6
 
 
+def test_members_are_compared_file_by_file_where_both_have_one():
+    same, other = store_member("repeat", LOSSES), store_member("again", LOSSES)
+    store_hessian(same, [3.0, 4.0])
+    assert replicas.compared_files(same, other) == {
+        "iterations.csv": True, "best.safetensors": True, "trajectory.safetensors": True
+    }  # fmt: skip
+    store_hessian(other, [3.0, 4.0000001])
+    assert replicas.compared_files(same, other)["eigenvalue.csv"] is False
+    parted = store_member("double", LOSSES, 4)
+    assert replicas.compared_files(same, parted)["iterations.csv"] is False
+
+
 def test_the_table_has_the_reported_numbers_of_every_member():
     store_hessian(store_member(STANDARD, LOSSES), [3.0, 4.0])
     run = store_member("double", [2.0, 0.125, 0.5, 0.25, 0.75], 4)
