@@ -71,8 +71,9 @@ def draw_drift(fig: Figure, members: dict, partings: dict, bar: float, n_batches
         ax.set_title(name)
     for ax in axes[:, 0]:
         ax.set_ylabel("difference")
-    for ax in axes[-1]:
+    for ax in axes.flat[max(0, len(others) - columns) : len(others)]:  # the lowest of each column
         ax.set_xlabel("epoch")
+        ax.tick_params(labelbottom=True)
     return fig
 
 
