@@ -8,12 +8,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import TINY, store_training
+from helpers import TINY, store_spectrum, store_training
 
 from qpatch import plots
 from qpatch.config import RunConfig
 from qpatch.epochs import beside_author, leaps, of_size
 from qpatch.plots.epochs import draw_beside_author, draw_by_size, grid_of_runs, shade_size
+from qpatch.plots.spectra import draw_spectra
 from qpatch.results import reference_table
 
 LOSSES = [2.0, 1.0, 0.5, 0.25, 0.75]  # of the initial point and four epochs
@@ -64,6 +65,32 @@ def test_a_place_without_a_run_says_so(figure):
     assert titles == [f"{n} patches, depth {d}" for n in (4, 9) for d in (50, 100)]
     assert [bool(ax.texts) for ax in grid.axes] == [False, True, True, False]
     plt.close(grid)
+
+
+def test_shared_axes_are_labelled_where_no_other_panel_is_nearer_the_edge():
+    runs = [
+        store_training(RunConfig(stride=stride, depth=depth), LOSSES) for stride, depth in ((6, 50), (6, 100), (3, 50))
+    ]
+    grid = grid_of_runs(runs, lambda ax, run: ax.set(xlabel="x", ylabel="y"), share=True)
+    assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in grid.axes] == [("", "y"), ("x", ""), ("x", "y"), ("", "")]
+    shown = [(ax.xaxis.get_tick_params()["labelbottom"], ax.yaxis.get_tick_params()["labelleft"]) for ax in grid.axes]
+    assert shown[:3] == [(False, True), (True, False), (True, True)]
+    plt.close(grid)
+
+
+def test_spectra_are_binned_as_the_coarsest_of_them_and_share_a_legend():
+    coarse, fine = (store_training(RunConfig(stride=6, depth=depth), LOSSES) for depth in (50, 100))
+    for run, scale in ((coarse, 1.0), (fine, 0.1)):
+        store_spectrum(run)
+        run.write_csv("density.csv", run.density().assign(node=lambda table, scale=scale: scale * table["node"]))
+    figure = draw_spectra([coarse, fine])
+    figure.canvas.draw()
+    edges = [ax.patches[0].get_data().edges for ax in figure.axes]
+    width = (4.0 - -0.5) / 3  # what the coarse density resolves: its reach over its number of steps
+    assert all(np.min(np.diff(values)) >= width and -width in values for values in edges)
+    assert len(figure.legends) == 1
+    assert not any(ax.get_legend() for ax in figure.axes)
+    plt.close(figure)
 
 
 def test_curves_show_both_losses_and_the_author_s_dots_where_there_are_some(figure):

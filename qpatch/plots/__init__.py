@@ -155,8 +155,10 @@ def use_log_scale(ax: Axes) -> Axes:
 
 
 def share_legend(fig: Figure) -> None:
-    """One legend below all axes of a figure, each label once."""
+    """One legend below all axes of a figure, each label once, in place of their own."""
     entries = {label: handle for ax in fig.axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    for own in filter(None, [ax.get_legend() for ax in fig.axes]):
+        own.remove()
     if entries:
         fig.legend(entries.values(), entries, loc="outside lower center", ncols=3, fontsize=9)
 

@@ -48,7 +48,7 @@ def grid_of_runs(
         runs: at most one for each number of patches and depth.
         draw: called with an axis and its run.
         size: of a panel, in inches; larger where there are one or two columns, taller in a single row.
-        share: whether all panels have the same axes, which are then labelled on the outside alone.
+        share: whether all panels have the same axes, labelled only on the first of a row and the last of a column.
     """
     found = {(run.config.n_patches, run.config.depth): run for run in runs}
     rows, columns = (sorted(set(values)) for values in zip(*found, strict=True))
@@ -60,7 +60,10 @@ def grid_of_runs(
         if (row, column) in found:
             draw(ax, found[row, column])
             if share:
-                ax.label_outer()
+                first = column == min(c for r, c in found if r == row)
+                last = row == max(r for r, c in found if c == column)
+                ax.tick_params(labelleft=first, labelbottom=last)
+                ax.set(ylabel=ax.get_ylabel() if first else "", xlabel=ax.get_xlabel() if last else "")
         else:
             ax.text(0.5, 0.5, ABSENT, ha="center", va="center", color="#6B6B6B", transform=ax.transAxes)
             ax.axis("off")

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import SymmetricalLogLocator
 
 from qpatch.density import SpectralDensity, histogram, symlog_edges
-from qpatch.plots import BEST_COLOR, INK, patch_color
+from qpatch.plots import BEST_COLOR, INK, patch_color, share_legend
+from qpatch.plots.epochs import grid_of_runs
 from qpatch.results import RunFolder
 from qpatch.spectra import stored_density
 
 
-def draw_spectrum(ax: Axes, run: RunFolder) -> Axes:
-    """A run's spectral density with its extreme eigenvalues: outliers filled, others hollow."""
-    draw_density(ax, stored_density(run), patch_color(run.config.n_patches))
+def draw_spectrum(ax: Axes, run: RunFolder, linear: float | None = None) -> Axes:
+    """A run's spectral density with its extreme eigenvalues: outliers filled, others hollow; `linear` as in bins."""
+    draw_density(ax, stored_density(run), patch_color(run.config.n_patches), linear)
     largest = run.eigenvalues().query("end == 'largest'")["eigenvalue"].to_numpy()
     smallest = run.eigenvalues().query("end == 'smallest'")["eigenvalue"].to_numpy()
     count = run.record("spectrum")["outliers"]
@@ -41,13 +47,28 @@ def draw_along(ax: Axes, run: RunFolder) -> Axes:
     return ax
 
 
-def draw_density(ax: Axes, density: SpectralDensity, color: str) -> Axes:
-    """Numbers of eigenvalues in bins that are equal on a symlog axis, none narrower than the density resolves."""
-    edges = symlog_edges(density)
+def draw_spectra(runs: Sequence[RunFolder]) -> Figure:
+    """The spectra of several runs on the same axes; the coarsest density decides about the bins of all."""
+    linear = max((stored_density(run).resolution for run in runs), default=0.0) or None
+    figure = grid_of_runs(runs, partial(draw_spectrum, linear=linear), size=(2.9, 2.4), share=True)
+    share_legend(figure)
+    return figure
+
+
+def draw_density(ax: Axes, density: SpectralDensity, color: str, linear: float | None = None) -> Axes:
+    """Numbers of eigenvalues in bins that are equal on a symlog axis, none narrower than the density resolves.
+
+    Args:
+        linear: where the axis, and the bin around zero, turn from linear to logarithmic; the resolution if not given.
+    """
+    linear = linear or density.resolution or 1.0
+    edges = symlog_edges(density, linear)
     bins = histogram(density, edges)
     ax.stairs(np.maximum(bins.counts, 0.1), edges, baseline=0.1, fill=True, alpha=0.35, color=color)
     ax.stairs(np.maximum(bins.counts, 0.1), edges, baseline=0.1, color=color, lw=1)
-    ax.set_xscale("symlog", linthresh=density.resolution or 1.0)
+    ax.set_xscale("symlog", linthresh=linear)
+    ax.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=10 ** np.ceil(np.log10(linear))))
     ax.set_yscale("log")
-    ax.set(xlabel="eigenvalue", ylabel="eigenvalues a bin", ylim=(0.3, None))
+    top = max(ax.get_ylim()[1], 3 * bins.counts.max())  # of all panels, where they share an axis
+    ax.set(xlabel="eigenvalue", ylabel="eigenvalues a bin", ylim=(0.3, top))
     return ax
