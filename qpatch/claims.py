@@ -182,7 +182,7 @@ def verdict_over_seeds(claim: Claim, tests: pd.DataFrame) -> str:
 
 
 def claims_table(runs: Sequence[RunFolder], tests: pd.DataFrame | None = None) -> pd.DataFrame:
-    """One row a claim: where the paper makes it, its own numbers, ours at full size, ours in small, the verdict.
+    """One row a claim: the verdict, where the paper makes it, its own numbers, ours at full size, ours in small.
 
     The verdict is that of the tests over seeds where there are any (``tests``, or the stored table), else that of the
     single full-size runs, with a word on what is missing.
@@ -197,11 +197,11 @@ def claims_table(runs: Sequence[RunFolder], tests: pd.DataFrame | None = None) -
         rows.append(
             {
                 "Claim": claim.text,
+                "Verdict": tested or untested,
                 "In the paper": claim.section,
                 "Paper's numbers": str(published),
                 "Ours, full size": str(ours),
                 "Ours, small runs": str(count_claim(claim, small)),
-                "Verdict": tested or untested,
             }
         )
     return pd.DataFrame(rows)
