@@ -143,7 +143,7 @@ def spectra(runs: Sequence[RunFolder]) -> Styler:
                 "PyHessian": f"{record['power_iteration']:.4g}",
                 "λ min": f"{record['lambda_min']:.3g}",
                 "Outliers": f"{record['outliers']} of {record['parameters']['k']}",
-                "Trace": f"{record['trace']:.4g} ± {record['trace_error']:.3g}",
+                "Trace": f"{record['trace']:.4g}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{record['trace_error']:.3g}",
                 "Products": str(sum(record["products"].values())),
             }
         )
