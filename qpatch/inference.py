@@ -115,9 +115,22 @@ def partial_slope(target: np.ndarray, covariate: np.ndarray, predictor: np.ndarr
 
 
 def rank_trend(quantity: np.ndarray, along: np.ndarray) -> Test:
-    """Kendall's rank correlation of a quantity with what it is said to follow; ``effect`` is tau, without interval."""
-    result = stats.kendalltau(along, quantity)
-    return Test("Kendall's tau", float(result.statistic), np.nan, np.nan, float(result.pvalue), (len(quantity),))
+    """Kendall's rank correlation of a quantity with what it is said to follow; ``effect`` is tau, without interval.
+
+    p is that of all permutations, or of `RESAMPLES` random ones where there are more (from eight points on): exact with
+    ties as well, where the usual normal approximation is not.
+    """
+
+    def concordance(x: np.ndarray, axis: int = -1) -> np.ndarray:  # what tau is proportional to
+        return (np.sign(x[..., :, None] - x[..., None, :]) * order).sum((-2, -1))
+
+    along, quantity = np.asarray(along, float), np.asarray(quantity, float)
+    order = np.sign(quantity[:, None] - quantity[None, :])
+    result = stats.permutation_test(
+        (along,), concordance, permutation_type="pairings", vectorized=True, n_resamples=RESAMPLES, rng=0
+    )
+    tau = stats.kendalltau(along, quantity).statistic
+    return Test("Kendall's tau", float(tau), np.nan, np.nan, float(result.pvalue), (len(quantity),))
 
 
 def pairs_that_agree(first: np.ndarray, second: np.ndarray, rises: bool) -> tuple[int, int]:

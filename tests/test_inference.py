@@ -122,6 +122,15 @@ def test_rank_trend_is_kendalls():
     assert test.p == pytest.approx(2 / 120)  # one order of 5! at either end
 
 
+def test_rank_trend_is_exact_with_and_without_ties():
+    """With one value that differs from four equal ones, its five places are equally likely, and either end counts."""
+    assert rank_trend(np.array([2, 1, 1, 1, 1]), np.arange(5)).p == pytest.approx(2 / 5)
+    untied = np.array([3, 1, 2, 5, 4, 7, 6])
+    assert rank_trend(untied, np.arange(7)).p == pytest.approx(
+        stats.kendalltau(np.arange(7), untied, method="exact").pvalue
+    )
+
+
 def test_pairs_that_agree_counts_all_pairs():
     assert pairs_that_agree([1.0, 2.0], [1.5, 3.0], rises=True) == (3, 4)
     assert pairs_that_agree([1.0, 2.0], [1.5, 3.0], rises=False) == (1, 4)

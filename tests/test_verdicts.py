@@ -138,7 +138,7 @@ def test_one_trajectory_below_the_level_is_enough_against_it(tmp_path):
     assert tests["outcome"].tolist() == ["undecided"]  # one run of twelve
     stored.write_record("landscape", {}, 1.0, {}, ratios=[0.6, 0.15], best_epoch=0)
     tests = verdicts_table(pd.DataFrame(), pd.DataFrame(), [stored])
-    assert verdict_of("planar", tests) == "does not hold in every run: 0 of 1 do"
+    assert verdict_of("planar", tests) == "does not hold in every run: 0 of 1 do, replicas counted"
 
 
 def test_basins_that_get_fewer_with_parameters_are_seen():
