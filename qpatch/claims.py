@@ -169,7 +169,8 @@ def verdict_over_seeds(claim: Claim, tests: pd.DataFrame) -> str:
         signs = [{"holds": 1, "contradicted": -1}.get(outcome, 0) for outcome in steps["outcome"]]
         return "holds" if turns_up(signs) else "undecided" if 0 in signs else "does not hold"
     if claim.kind == "level" and against:
-        return f"does not hold in every run: {rows['agree'].iloc[0]:.0f} of {rows['pairs'].iloc[0]:.0f} do, replicas counted"
+        agree, total = rows[["agree", "pairs"]].iloc[0]
+        return f"does not hold in every run: {agree:.0f} of {total:.0f} do, replicas counted"
     if held == len(rows):
         if claim.kind != "trend":
             return "holds"
