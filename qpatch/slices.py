@@ -84,12 +84,12 @@ def slices(
         planes = _planes(config, path, run.record("train")["best_epoch"] + 1, minimum, pairs, start_seed)
         held = _held(curvature, planes, pairs, start_seed)
         axis = _axis(planes[0], n_points)
-        grids = [_grid(run, loss, len(split), number, plane, axis) for number, plane in enumerate(planes)]
+        grids, earlier = zip(*(_grid(run, loss, len(split), *each, axis) for each in enumerate(planes)), strict=True)
         profiles = [evaluate_line(loss, line, positions) for line in lines]
         along = _along(model, split, points, start_seed)
         _write(run, planes, axis, grids, profiles)
         parameters = {"n_images": n_images, "n_points": n_points, "residual": residual, "start_seed": start_seed}
-        seconds = time.perf_counter() - began
+        seconds = sum(earlier) + time.perf_counter() - began
         values = {"planes": _shares(planes, held), "lines": _barriers(profiles), "along": along}
         values |= {"images_used": len(split)}
         run.write_record("slices", parameters, seconds, storage.machine(target), **values)
@@ -204,10 +204,12 @@ def _axis(principal: Plane, n_points: int) -> np.ndarray:
     return np.linspace(-reach, reach, n_points)
 
 
-def _grid(run: RunFolder, loss, n_images: int, number: int, plane: Plane, axis: np.ndarray) -> np.ndarray:
+def _grid(run: RunFolder, loss, n_images: int, number: int, plane: Plane, axis: np.ndarray) -> tuple[np.ndarray, float]:
+    """A plane's losses, and the seconds that earlier calls gave to those of them that were kept."""
     belongs_to = {"axis": axis, "axes": plane.axes, "origin": plane.origin, "n_images": np.array([n_images])}
     rows = GridRows(run, ROWS[number], belongs_to)
-    return evaluate_grid(loss, plane, axis, axis, done=rows.load(), on_row=rows.save, progress=True)
+    grid = evaluate_grid(loss, plane, axis, axis, done=rows.load(), on_row=rows.save, progress=True)
+    return grid, rows.earlier
 
 
 def _write(run: RunFolder, planes, axis, grids, profiles: list[Profile]) -> None:

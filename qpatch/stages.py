@@ -217,7 +217,7 @@ def landscape(
         axes = {name: torch.from_numpy(values).float() for name, values in axes.items()}
         run.write_tensors("plane.safetensors", axes)
         parameters = {"n_points": n_points, "margin": margin}
-        seconds = time.perf_counter() - began
+        seconds = rows.earlier + time.perf_counter() - began
         values = {"ratios": plane.ratios.tolist(), "best_epoch": best}
         run.write_record("landscape", parameters, seconds, storage.machine(target), **values)
         run.file("rows.safetensors").unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -293,3 +294,17 @@ def test_rows_survive_a_plane_that_moved_by_rounding_and_no_other(trained):
     assert np.array_equal(load(x=axes["x"] + 1e-9), done)
     assert load(x=axes["x"] + 1e-3) is None
     assert load(x=np.linspace(-1, 2, 5)) is None
+
+
+def test_the_time_of_rows_is_that_of_all_calls_that_computed_them(trained, monkeypatch):
+    """Two calls of 7 and 5 seconds, by a clock that the test turns."""
+    clock = iter([100.0, 107.0, 200.0, 205.0, 300.0])
+    monkeypatch.setattr("qpatch.rows.time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    GridRows(trained, "rows.safetensors", {}).save(np.ones((1, 4)))
+    resumed = GridRows(trained, "rows.safetensors", {})
+    assert len(resumed.load()) == 1
+    assert resumed.earlier == 7
+    resumed.save(np.ones((2, 4)))
+    last = GridRows(trained, "rows.safetensors", {})
+    assert len(last.load()) == 2
+    assert last.earlier == 12
