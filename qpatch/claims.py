@@ -166,7 +166,7 @@ def verdict_over_seeds(claim: Claim, tests: pd.DataFrame) -> str:
     held, against = outcomes.get("holds", 0), outcomes.get("contradicted", 0)
     if claim.kind == "turn":
         steps = rows.sort_values("step")
-        signs = [{"holds": 1, "contradicted": -1}.get(outcome, 0) for outcome in steps["outcome"]]
+        signs = [{"rises": 1, "falls": -1}.get(outcome, 0) for outcome in steps["outcome"]]
         return "holds" if turns_up(signs) else "undecided" if 0 in signs else "does not hold"
     if claim.kind == "level" and against:
         agree, total = rows[["agree", "pairs"]].iloc[0]

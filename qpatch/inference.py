@@ -14,6 +14,7 @@ from scipy import stats
 
 LEVEL = 0.05
 RESAMPLES = 10_000
+LOGS, ACCURACIES = "Welch, ln", "Welch, same images"  # methods whose effects are shown as factors, and as points
 
 
 @dataclass(frozen=True)
@@ -52,47 +53,43 @@ def welch_of_logs(first: np.ndarray, second: np.ndarray) -> Test:
     interval = result.confidence_interval(1 - LEVEL)
     effect = float(np.log(second).mean() - np.log(first).mean())
     sizes = (len(first), len(second))
-    return Test("Welch, ln", effect, float(interval.low), float(interval.high), float(result.pvalue), sizes)
+    return Test(LOGS, effect, float(interval.low), float(interval.high), float(result.pvalue), sizes)
 
 
-def crossed_bootstrap(first: np.ndarray, second: np.ndarray, seed: int = 0, resamples: int = RESAMPLES) -> Test:
-    """Bootstrap of a difference of accuracies, over the images, which both share, and over the seeds.
+def welch_of_accuracies(first: np.ndarray, second: np.ndarray) -> Test:
+    """Welch's t-test of two mean accuracies whose runs all answered the same images; ``effect`` is their difference.
 
-    Plain resampling of n seeds has a variance (n - 1) / n of what it should be; the seeds' weights are stretched to
-    make up for that (Rao and Wu, 1988).
+    The seeds are drawn anew in each sample, the images are shared. The variance of the difference is that of the runs'
+    accuracies, as in Welch's test, plus what the two samples' images have in common: the variance of the images'
+    differences, less the part of it that is chance of single runs, which the runs' accuracies hold already
+    (two-way analysis of variance; degrees of freedom by Satterthwaite).
 
     Args:
         first, second: whether a run got an image right, ``(runs, images)`` bool; the images are the same.
-        seed: of the resampling.
-        resamples: how many; ``p`` is never below one in so many.
 
     Raises:
-        ValueError: another number of images in the two.
+        ValueError: fewer than two runs in a sample, or another number of images in the two.
     """
-    if first.shape[1] != second.shape[1]:
-        raise ValueError(f"{first.shape[1]} and {second.shape[1]} images; a paired bootstrap needs the same in both")
-    rng, n_images = np.random.default_rng(seed), first.shape[1]
-    # Images of the same pattern of hits and misses are alike: their counts are drawn, not they themselves.
-    patterns, counts = np.unique(np.vstack([first, second]), axis=1, return_counts=True)
-    drawn = rng.multinomial(n_images, counts / n_images, size=resamples) / n_images
-    accuracies = drawn @ patterns.T.astype(float)  # (resamples, runs of both)
-    split = len(first)
-    means = [(_seed_weights(rng, values.shape) * values).sum(1) for values in np.hsplit(accuracies, [split])]
-    differences = means[1] - means[0]
-    low, high = np.quantile(differences, [LEVEL / 2, 1 - LEVEL / 2])
-    tail = min((differences <= 0).mean(), (differences >= 0).mean())
-    p = min(1.0, max(2 * tail, 1 / resamples))
-    effect = float(second.mean() - first.mean())
-    return Test("paired bootstrap", effect, float(low), float(high), float(p), (len(first), len(second)))
-
-
-def _seed_weights(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Weights ``(resamples, n)`` of n seeds drawn with replacement; of one seed, 1."""
-    resamples, n = shape
-    if n == 1:
-        return np.ones(shape)
-    drawn = rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n
-    return 1 / n + (drawn - 1 / n) * (n / (n - 1)) ** 0.5
+    samples = [np.asarray(sample, float) for sample in (first, second)]
+    (n_first, n_images), (n_second, others) = (sample.shape for sample in samples)
+    if n_images != others:
+        raise ValueError(f"{n_images} and {others} images; the runs of both samples must answer the same ones")
+    if min(n_first, n_second) < 2:
+        raise ValueError(f"{n_first} and {n_second} runs; two or more of each are needed")
+    seeds = [sample.mean(1).var(ddof=1) / len(sample) for sample in samples]
+    # Of one image, from run to run; the share of the runs' own differences in it is subtracted again with `seeds`.
+    chance = [sample.var(0, ddof=1).mean() / len(sample) for sample in samples]
+    differences = samples[1].mean(0) - samples[0].mean(0)
+    images = max(0.0, differences.var(ddof=1) - sum(chance) + sum(seeds)) / n_images
+    parts, freedoms = np.array([*seeds, images]), np.array([n_first - 1, n_second - 1, n_images - 1])
+    effect, error = float(differences.mean()), float(np.sqrt(parts.sum()))
+    sizes = (n_first, n_second)
+    if not error:
+        return Test(ACCURACIES, effect, effect, effect, 0.0 if effect else 1.0, sizes)
+    freedom = parts.sum() ** 2 / (parts**2 / freedoms).sum()
+    half = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
+    p = float(2 * stats.t.sf(abs(effect) / error, freedom))
+    return Test(ACCURACIES, effect, effect - half, effect + half, p, sizes)
 
 
 def partial_slope(target: np.ndarray, covariate: np.ndarray, predictor: np.ndarray) -> Test:
@@ -101,7 +98,7 @@ def partial_slope(target: np.ndarray, covariate: np.ndarray, predictor: np.ndarr
     Raises:
         ValueError: fewer than five points, or predictor and covariate that do not vary apart from one another.
     """
-    n = len(target)
+    n, target = len(target), np.asarray(target, float)
     design = np.column_stack([np.ones(n), covariate, predictor]).astype(float)
     if n < 5 or np.linalg.matrix_rank(design) < 3:
         raise ValueError(f"{n} points; five or more are needed, and a predictor that varies apart from the covariate")
@@ -119,12 +116,17 @@ def rank_trend(quantity: np.ndarray, along: np.ndarray) -> Test:
 
     p is that of all permutations, or of `RESAMPLES` random ones where there are more (from eight points on): exact with
     ties as well, where the usual normal approximation is not.
+
+    Raises:
+        ValueError: a value that is not finite.
     """
 
     def concordance(x: np.ndarray, axis: int = -1) -> np.ndarray:  # what tau is proportional to
         return (np.sign(x[..., :, None] - x[..., None, :]) * order).sum((-2, -1))
 
     along, quantity = np.asarray(along, float), np.asarray(quantity, float)
+    if not np.isfinite([along, quantity]).all():
+        raise ValueError(f"values {quantity} along {along}; a rank correlation needs finite ones")
     order = np.sign(quantity[:, None] - quantity[None, :])
     result = stats.permutation_test(
         (along,), concordance, permutation_type="pairings", vectorized=True, n_resamples=RESAMPLES, rng=0
@@ -151,6 +153,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def judge(effect: float, p: float, rises: bool) -> str:
     """'holds', 'contradicted' or 'undecided', at the 5 per cent level of an adjusted p-value."""
-    if not p < LEVEL:
+    if not p < LEVEL or np.isnan(effect):
         return "undecided"
     return "holds" if (effect > 0) == rises else "contradicted"

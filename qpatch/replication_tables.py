@@ -9,6 +9,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from qpatch.claims import CLAIMS, verdict_over_seeds
+from qpatch.inference import ACCURACIES, LOGS
 from qpatch.replicas import Membership
 from qpatch.tables import FORMATS, HEADINGS, MISSING, TIMES, formatted, plain
 from qpatch.variants import STANDARD, VARIANTS
@@ -158,10 +159,10 @@ def _short(label: str) -> str:
 
 def _effect(row) -> str:
     values = [row.effect, row.low, row.high]
-    if row.method.startswith("Welch"):
+    if row.method == LOGS:
         middle, low, high = (f"{np.exp(value):.2f}" for value in values)
         return f"{TIMES} {middle} ({low}, {high})"
-    if row.method == "paired bootstrap":
+    if row.method == ACCURACIES:
         middle, low, high = (f"{100 * value:+.2f}" for value in values)
         return f"{middle} ({low}, {high})"
     if pd.isna(row.low):

@@ -1,6 +1,6 @@
 """Runs of several seeds on the paper's protocol: which there are, their numbers, and which test images each got right.
 
-Which images a run got right is kept as bits, so that a paired bootstrap needs no model.
+Which images a run got right is kept as bits, so that a test over images needs no model.
 """
 
 from __future__ import annotations

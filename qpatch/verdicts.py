@@ -1,7 +1,7 @@
 """The paper's claims tested over seeds: stored runs in, one row a comparison out, each with the test that it rests on.
 
-Losses and eigenvalues are compared by Welch's t-test of their logarithms, accuracies by a bootstrap over the test
-images (the same for all) and the seeds. All p-values of the table are adjusted together, by Holm's method.
+Losses and eigenvalues are compared by Welch's t-test of their logarithms, accuracies by a Welch test that
+knows that all runs answered the same test images. All p-values of the table are adjusted together, by Holm's method.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from qpatch.claims import CLAIMS, TURNING_PATCHES, Claim, claim_pairs
 from qpatch.epochs import size_label
 from qpatch.inference import (
     Test,
-    crossed_bootstrap,
     holm,
     judge,
     pairs_that_agree,
     partial_slope,
     rank_trend,
+    welch_of_accuracies,
     welch_of_logs,
 )
 from qpatch.results import RunFolder, reference_table
@@ -31,6 +31,7 @@ COLUMNS = [
     "outcome",
 ]  # fmt: skip
 FEWEST_LANDSCAPES = 5  # Kendall's test of fewer cannot reach the 5 per cent level whatever it sees
+FEWEST_POINTS = 5  # of a regression with three coefficients
 
 
 def verdicts_table(seeds: pd.DataFrame, images: pd.DataFrame, full: Sequence[RunFolder] = ()) -> pd.DataFrame:
@@ -51,11 +52,17 @@ def verdicts_table(seeds: pd.DataFrame, images: pd.DataFrame, full: Sequence[Run
             rows += _level_rows(claim, full)
         else:
             rows += _basin_rows(claim, full)
-    table = pd.DataFrame(rows, columns=[*COLUMNS, "rises"])
+    table = pd.DataFrame(rows, columns=[*COLUMNS, "rises", "kind"])
     tested = table["p"].notna()
     table.loc[tested, "p_holm"] = holm(table.loc[tested, "p"].astype(float))
-    table.loc[tested, "outcome"] = [judge(row.effect, row.p_holm, row.rises) for row in table[tested].itertuples()]
+    table.loc[tested, "outcome"] = [_outcome(row) for row in table[tested].itertuples()]
     return table[COLUMNS]
+
+
+def _outcome(row) -> str:
+    """The judgement of a comparison; of a claim that is about a fall and a rise, which of the two it is."""
+    judged = judge(row.effect, row.p_holm, row.rises)
+    return {"holds": "rises", "contradicted": "falls"}.get(judged, judged) if row.kind == "turn" else judged
 
 
 def _pair_rows(claim: Claim, seeds: pd.DataFrame, images: pd.DataFrame) -> list[dict]:
@@ -83,16 +90,19 @@ def _test_pair(claim: Claim, groups: list[pd.DataFrame], images: pd.DataFrame) -
     known = {row["run_id"]: unpack(row["right"], row["images"]) for row in images.to_dict("records")}
     if not all(run_id in known for group in groups for run_id in group["run_id"]):
         return None
-    return crossed_bootstrap(*(np.array([known[run_id] for run_id in group["run_id"]]) for group in groups))
+    return welch_of_accuracies(*(np.array([known[run_id] for run_id in group["run_id"]]) for group in groups))
 
 
 def _partial_rows(claim: Claim, seeds: pd.DataFrame) -> list[dict]:
-    seeds = seeds.dropna(subset=[claim.quantity]) if len(seeds) else seeds
-    if len(seeds) < 5 or seeds[claim.along].nunique() < 2:
+    """One point a configuration, the means of its seeds: these differ in patches and loss hardly or not at all."""
+    if seeds.empty:
         return []
-    logs = {name: np.log(seeds[name].to_numpy(float)) for name in (claim.quantity, claim.fixed, claim.along)}
-    test = partial_slope(logs[claim.quantity], logs[claim.fixed], logs[claim.along])
-    return [_row(claim, 0, ["all", "all"], test)]
+    names = [claim.quantity, claim.fixed, claim.along]
+    logs = np.log(seeds.dropna(subset=names).set_index(SIZE, drop=False)[names].astype(float))
+    means = logs.groupby(level=SIZE).mean()
+    if len(means) < FEWEST_POINTS or means[claim.along].nunique() < 2:
+        return []
+    return [_row(claim, 0, ["all", "all"], partial_slope(*(means[name].to_numpy() for name in names)))]
 
 
 def _level_rows(claim: Claim, full: Sequence[RunFolder]) -> list[dict]:
@@ -136,6 +146,7 @@ def _row(claim: Claim, step: int, labels: list[str], test: Test, agree: tuple[in
         "claim": claim.name, "step": step, "first": labels[0], "second": labels[1], "method": test.method,
         "effect": test.effect, "low": test.low, "high": test.high, "p": test.p, "p_holm": np.nan,
         "n": " + ".join(map(str, test.n)), "agree": agreeing, "pairs": pairs, "outcome": "", "rises": claim.rises,
+        "kind": claim.kind,
     }  # fmt: skip
 
 

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from qpatch.inference import crossed_bootstrap, holm, judge, pairs_that_agree, partial_slope, rank_trend, welch_of_logs
+from qpatch.inference import (
+    holm,
+    judge,
+    pairs_that_agree,
+    partial_slope,
+    rank_trend,
+    welch_of_accuracies,
+    welch_of_logs,
+)
 
 RNG = np.random.default_rng(7)
 
@@ -37,57 +45,65 @@ def test_welch_refuses_what_has_no_logarithm_or_spread(sample):
         welch_of_logs(np.array(sample), np.array([1.0, 2.0]))
 
 
-def test_bootstrap_of_single_runs_is_that_of_the_paired_differences():
-    """One run each: 300 images that only the second gets right, 100 that only the first does, of 10,000."""
-    first, second = np.ones((1, 10_000), bool), np.ones((1, 10_000), bool)
-    first[0, :300], second[0, 300:400] = False, False
-    test = crossed_bootstrap(first, second)
-    # The mean of n differences in {-1, 0, 1} is nearly normal; its 2.5 per cent points lie 1.96 errors off.
-    error = np.sqrt((0.03 + 0.01 - 0.02**2) / 10_000)
+def accuracies(spread_runs: float, spread_images: float, chance: float, n_runs: int = 4, n_images: int = 1000):
+    """Two samples of runs that are equally good: hits depend on run, image, and on both together by chance."""
+    easy = RNG.normal(1.3, spread_images, size=(2, 1, n_images))
+    good = RNG.normal(0, spread_runs, size=(2, n_runs, 1))
+    return easy + good + chance * RNG.normal(size=(2, n_runs, n_images)) > 0
+
+
+def test_accuracies_of_runs_that_are_alike_are_compared_image_by_image():
+    """300 images that only the second gets right, 100 that only the first does: the paired test of differences."""
+    first, second = np.ones((2, 10_000), bool), np.ones((2, 10_000), bool)
+    first[:, :300], second[:, 300:400] = False, False
+    test = welch_of_accuracies(first, second)
+    paired = stats.ttest_rel(second[0].astype(float), first[0].astype(float))
+    interval = paired.confidence_interval(0.95)
     assert test.effect == pytest.approx(0.02)
-    assert test.low == pytest.approx(0.02 - 1.96 * error, abs=0.1 * error)  # 10,000 resamples: 2 per cent of an error
-    assert test.high == pytest.approx(0.02 + 1.96 * error, abs=0.1 * error)
-    assert test.p == 1e-4  # ten errors away: no resample gets there, so one in as many as there are
+    assert (test.low, test.high) == pytest.approx((interval.low, interval.high))
+    assert test.p == pytest.approx(paired.pvalue)
+    assert (test.n, test.method) == ((2, 2), "Welch, same images")
 
 
-def test_bootstrap_pairs_the_images():
-    """Both miss the same 5 per cent, and the second 20 images more: sure if paired, lost in the noise if not."""
-    first = np.ones((1, 10_000), bool)
-    first[0, :500] = False
-    second = first.copy()
-    second[0, 500:520] = False
-    test = crossed_bootstrap(first, second)
-    assert test.p < 0.001
-    assert stats.norm.sf(0.002 / np.sqrt(2 * 0.05 * 0.95 / 10_000)) > 0.2
+def test_accuracies_without_anything_particular_to_images_are_compared_by_welch_s_test():
+    """Each image is as hard as any other, for a run of its own skill: the spread of the runs is all there is."""
+    shares = np.array([[0.2, 0.4, 0.5, 0.8], [0.7, 0.6, 0.9, 0.8]])
+    first, second = RNG.random((2, 4, 200_000)) < shares[..., None]
+    test = welch_of_accuracies(first, second)
+    welch = stats.ttest_ind(second.mean(1), first.mean(1), equal_var=False)
+    assert test.p == pytest.approx(welch.pvalue, rel=1e-2)  # the images' part, of order 1 / 200,000, is left
 
 
-def test_bootstrap_counts_the_spread_of_seeds():
+def test_accuracies_count_the_spread_of_seeds():
     """A difference of means that one seed alone makes is not taken for sure, however many images there are."""
     first, second = np.ones((4, 10_000), bool), np.ones((4, 10_000), bool)
     second[0, :400] = False
-    assert crossed_bootstrap(first, second).p > 0.2
+    assert welch_of_accuracies(first, second).p > 0.2
     second[1:, :400] = False
-    assert crossed_bootstrap(first, second).p < 0.001
+    assert welch_of_accuracies(first, second).p < 0.001
 
 
-def test_bootstrap_of_few_seeds_is_as_wide_as_their_spread_says():
-    """All 256 ways to draw four seeds again, stretched to the variance s^2 / 4; images add next to nothing."""
-    shares = np.array([0.2, 0.4, 0.5, 0.8])
-    second = np.arange(10_000) < 10_000 * shares[:, None]
-    means = shares[np.indices((4,) * 4).reshape(4, -1)].mean(0)
-    stretched = shares.mean() + (means - shares.mean()) * (4 / 3) ** 0.5
-    assert stretched.var() == pytest.approx(shares.var(ddof=1) / 4)
-    test = crossed_bootstrap(np.zeros((1, 10_000), bool), second)
-    assert (test.low, test.high) == pytest.approx(np.quantile(stretched, [0.025, 0.975]), abs=0.02)
-    assert np.quantile(means, 0.025) - test.low > 0.02  # what plain resampling would give is seen
+@pytest.mark.parametrize(
+    ("runs", "images", "chance"), [(0.0, 1.0, 0.5), (0.05, 1.0, 0.5), (0.3, 1.0, 0.1), (0.0, 0.0, 1.0)]
+)
+def test_equally_good_samples_are_told_apart_as_often_as_the_level_says(runs, images, chance):
+    """One in twenty of 400 is 20, with a standard deviation of 4.4; the bounds are four of these off.
+
+    Whether runs, images or the chance of both together make the spread: a test that counts any of them more than once
+    would hardly ever err, one that forgets it far too often.
+    """
+    errors = sum(welch_of_accuracies(*accuracies(runs, images, chance)).p < 0.05 for _ in range(400))
+    assert 3 <= errors <= 37
 
 
-def test_bootstrap_of_equal_runs_finds_nothing():
-    right = RNG.random((3, 500)) < 0.9
-    test = crossed_bootstrap(right[:1], right[:1])
+def test_accuracies_of_equal_runs_show_nothing():
+    right = np.repeat(RNG.random((1, 500)) < 0.9, 2, axis=0)
+    test = welch_of_accuracies(right, right)
     assert (test.effect, test.p) == (0.0, 1.0)
     with pytest.raises(ValueError, match="500 and 499 images"):
-        crossed_bootstrap(right, right[:, 1:])
+        welch_of_accuracies(right, right[:, 1:])
+    with pytest.raises(ValueError, match="1 and 2 runs; two or more"):
+        welch_of_accuracies(right[:1], right)
 
 
 def test_partial_slope_is_that_of_the_residuals():
@@ -129,6 +145,11 @@ def test_rank_trend_is_exact_with_and_without_ties():
     assert rank_trend(untied, np.arange(7)).p == pytest.approx(
         stats.kendalltau(np.arange(7), untied, method="exact").pvalue
     )
+
+
+def test_rank_trend_refuses_what_is_not_finite():
+    with pytest.raises(ValueError, match="needs finite ones"):
+        rank_trend(np.array([1.0, np.nan, 2.0]), np.arange(3.0))
 
 
 def test_pairs_that_agree_counts_all_pairs():

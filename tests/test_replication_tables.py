@@ -33,7 +33,7 @@ def test_a_difference_of_logarithms_is_shown_as_a_factor():
 
 
 def test_a_difference_of_accuracies_is_shown_in_percentage_points():
-    (row,) = shown(comparison("accurate", "paired bootstrap", 0.01, -0.0025, 0.02))
+    (row,) = shown(comparison("accurate", "Welch, same images", 0.01, -0.0025, 0.02))
     assert row["Effect"] == "+1.00 (-0.25, +2.00)"
 
 
