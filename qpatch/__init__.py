@@ -5,6 +5,10 @@ import os
 # PyTorch's idle threads would spin, which on a busy machine can slow small models by a factor of ten and more. This
 # must be set before PyTorch is loaded, and holds for every notebook that this process starts.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Notebooks run in the project's folder; a relative path is meant from where Python was started.
+for _name in ("QPATCH_RESULTS", "QPATCH_DATA"):
+    if os.environ.get(_name):
+        os.environ[_name] = os.path.abspath(os.environ[_name])
 
 from qpatch.config import ConfigError, RunConfig
 from qpatch.data import DataError, Dataset, Split, load_dataset, stratified_batches

@@ -19,7 +19,6 @@ COLUMNS = (
     "run_id", "stride", "n_patches", "depth", "source", "quantity", "at", "published", "ours", "difference", "unit",
     "units",
 )  # fmt: skip
-FIRST_EPOCH_BAR = 1e-4  # of every mini-batch loss of epoch 0, in a full run
 TABLES = {
     "Table 1": ("best_epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"),
     "Table 3": ("lambda_max",),
@@ -147,7 +146,7 @@ def first_epoch_problems(run: RunFolder) -> list[str]:
     off = (ours - published).abs()
     return [
         f"the loss of iteration {at} of epoch 0 is {ours[at]:.6g}, the author's {published[at]:.6g}:"
-        f" they differ by more than {FIRST_EPOCH_BAR:g}"
+        f" they differ by more than {PARTED:g}"
         for at in published.index
-        if not off[at] <= FIRST_EPOCH_BAR
+        if not off[at] <= PARTED
     ]

@@ -145,7 +145,7 @@ def replicas_command(
 
 @app.command()
 def tables() -> None:
-    """Build the machine-readable tables beside the results anew: agreement, ensemble, seeds, verdicts."""
+    """Build the machine-readable tables beside the results anew: agreement, ensemble, images, seeds, verdicts."""
     for file in write_tables():
         typer.echo(file)
 

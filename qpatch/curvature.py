@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import psutil
 import torch
 from torch.autograd import forward_ad
 from torch.nn.functional import cross_entropy, softmax
@@ -21,7 +22,8 @@ from qpatch.model import PatchQNN
 from qpatch.training import image_chunk
 
 PRODUCT_STATES = 16  # what a product keeps of an image and its derivatives, in statevectors (measured: 16.1)
-KEPT_BYTES = 2**30  # memory for what all products at the same parameters share
+KEPT_BYTES = 2**32  # at most, for what all products at the same parameters share
+KEPT_SHARE = 0.25  # at most, of the memory that is free
 
 
 class LossCurvature:
@@ -41,7 +43,7 @@ class LossCurvature:
         self.split = split.to(model.bias)
         self.chunk = chunk or image_chunk(model, PRODUCT_STATES)
         self.progress = progress
-        self._kept, self._kept_at = Kept(KEPT_BYTES), None
+        self._kept, self._kept_at = None, None
 
     @property
     def like(self) -> torch.Tensor:
@@ -56,7 +58,8 @@ class LossCurvature:
         """Hessian of the mean loss times a flat vector, exactly."""
         along_angles, along_bias = self._split(vector)
         if self._kept_at is None or not torch.equal(self._kept_at, self.like):
-            self._kept, self._kept_at = Kept(KEPT_BYTES), self.like
+            self._kept = None  # what was kept elsewhere is free before room is looked for
+            self._kept, self._kept_at = Kept(_room(self.like.device)), self.like
         with forward_ad.dual_level():
             angles = forward_ad.make_dual(self.model.angles, along_angles)
             return _tangent(self._gradient(angles, along_bias, self._kept))
@@ -147,6 +150,11 @@ class LossCurvature:
                 f" {bias.numel()}: give ({angles.numel() + bias.numel()},)"
             )
         return vector[: angles.numel()].reshape(angles.shape), vector[angles.numel() :].reshape(bias.shape)
+
+
+def _room(device: torch.device) -> int:
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    return min(KEPT_BYTES, int(KEPT_SHARE * free))
 
 
 def _dual(primal: torch.Tensor, tangent: torch.Tensor) -> torch.Tensor:

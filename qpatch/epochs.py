@@ -7,6 +7,8 @@ import pandas as pd
 from qpatch.config import RunConfig
 from qpatch.results import RunFolder, reference_table
 
+NEAR = 0.18  # numbers of parameters within this fraction of one another are drawn together
+
 
 def size_label(n_patches: int, depth: int) -> str:
     """What tells configurations of the paper apart."""
@@ -47,7 +49,7 @@ def leaps(table: pd.DataFrame, column: str = "test_loss", factor: float = 3.0) -
     return table.assign(rise=rise)[rise > factor]
 
 
-def of_size(table: pd.DataFrame, n_parameters: int, within: float = 0.18) -> pd.DataFrame:
+def of_size(table: pd.DataFrame, n_parameters: int, within: float = NEAR) -> pd.DataFrame:
     """The rows of a summary whose number of parameters lies within a fraction of a given one, fewest patches first."""
     near = (table["n_parameters"] / n_parameters - 1).abs() <= within
     return table[near].sort_values(["n_patches", "depth"])

@@ -15,8 +15,9 @@ import pyhessian
 import torch
 from torch import nn
 
+from qpatch.products import Product
+
 Loss = Callable[[torch.Tensor], torch.Tensor]
-Product = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)

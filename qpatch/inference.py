@@ -96,13 +96,16 @@ def partial_slope(target: np.ndarray, covariate: np.ndarray, predictor: np.ndarr
     """Least squares of a target by a covariate and a predictor ``(n,)``: the predictor's slope at equal covariate.
 
     Raises:
-        ValueError: fewer than five points, or predictor and covariate that do not vary apart from one another.
+        ValueError: a value that is not finite, fewer than five points, or predictor and covariate that do not vary
+            apart from one another.
     """
     n, target = len(target), np.asarray(target, float)
     design = np.column_stack([np.ones(n), covariate, predictor]).astype(float)
+    if not (np.isfinite(design).all() and np.isfinite(target).all()):
+        raise ValueError(f"target {target} by covariate {covariate} and predictor {predictor}; values must be finite")
     if n < 5 or np.linalg.matrix_rank(design) < 3:
         raise ValueError(f"{n} points; five or more are needed, and a predictor that varies apart from the covariate")
-    solution, *_ = np.linalg.lstsq(design, np.asarray(target, float), rcond=None)
+    solution, *_ = np.linalg.lstsq(design, target, rcond=None)
     residuals = target - design @ solution
     covariance = np.linalg.inv(design.T @ design) * (residuals @ residuals) / (n - 3)
     slope, error = float(solution[2]), float(np.sqrt(covariance[2, 2]))
@@ -142,8 +145,14 @@ def pairs_that_agree(first: np.ndarray, second: np.ndarray, rises: bool) -> tupl
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for their number by Holm's step-down method: all of them may be judged at one level."""
+    """p-values adjusted for their number by Holm's step-down method: all of them may be judged at one level.
+
+    Raises:
+        ValueError: one of them is no probability.
+    """
     p = np.asarray(p_values, float)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"p-values {p}; each must lie between 0 and 1")
     order = np.argsort(p)
     steps = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
     adjusted = np.empty_like(p)

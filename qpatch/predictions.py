@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from sklearn.metrics import confusion_matrix
 from torch.nn.functional import cross_entropy
 
 from qpatch.data import Split
@@ -36,8 +37,7 @@ class Predictions:
 
     def confusion(self) -> np.ndarray:
         """Numbers of images by label (row) and predicted class (column): ``(n_classes, n_classes)`` int64."""
-        cells = self.labels * self.n_classes + self.predicted
-        return np.bincount(cells, minlength=self.n_classes**2).reshape(self.n_classes, self.n_classes)
+        return confusion_matrix(self.labels, self.predicted, labels=range(self.n_classes))
 
     def hardest(self, count: int) -> np.ndarray:
         """Indices of the images of highest loss, the highest first; of equals, the first in order: ``(count,)``.

@@ -6,11 +6,19 @@ it.
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save
+
+from qpatch.storage import write_atomically
+
+KEPT_SECONDS = 0.2  # a faster product is computed again rather than kept
 
 Product = Callable[[torch.Tensor], torch.Tensor]
 
@@ -82,6 +90,39 @@ class CountedProduct:
                 f"the product is not symmetric, or changes from call to call: a deviation of {deviation:.2g} where"
                 f" entries reach {scale:.2g}; for a loss with dropout or other noise, switch that off (module.eval())"
             )
+
+
+class KeptProducts:
+    """A product whose results are kept in files, one a vector, so that an analysis that was killed goes on after them.
+
+    An analysis with seeds of its own asks for the same vectors again, to the last bit; a result that an earlier call
+    left for one of them is read. What this call computes is not read again, so that a product that changes from call
+    to call is still found out.
+
+    Attributes:
+        earlier: seconds that the results read so far took, in the calls that computed them.
+    """
+
+    def __init__(self, product: Product, folder: Path, least_seconds: float = KEPT_SECONDS):
+        self.product, self.folder, self.least_seconds = product, folder, least_seconds
+        self.known = {file.name for file in folder.glob("*.safetensors")}
+        self.earlier = 0.0
+
+    def __call__(self, vector: torch.Tensor) -> torch.Tensor:
+        """The matrix times a vector ``(n,)``, of the vector's dtype and on its device."""
+        file = self.folder / f"{hashlib.sha256(vector.detach().cpu().numpy().tobytes()).hexdigest()}.safetensors"
+        if file.name in self.known:
+            kept = load_file(file)
+            self.earlier += kept["seconds"].item()
+            return kept["image"].to(vector)
+        began = time.perf_counter()
+        image = self.product(vector)
+        contents = {"image": image.detach().cpu()}
+        seconds = time.perf_counter() - began
+        if seconds >= self.least_seconds:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, save(contents | {"seconds": torch.tensor(seconds, dtype=torch.float64)}))
+        return image
 
 
 def to_array(values: np.ndarray | torch.Tensor) -> np.ndarray:

@@ -15,7 +15,8 @@ import pandas as pd
 from scipy import stats
 
 from qpatch.config import RunConfig
-from qpatch.results import RunFolder, reference_table, results_folder, summary
+from qpatch.inference import LEVEL
+from qpatch.results import REPLICAS, RunFolder, reference_table, results_folder, summary
 from qpatch.variants import STANDARD, VARIANTS
 
 STAGES = ("train", "hessian", "landscape")
@@ -25,12 +26,11 @@ PARTED = 1e-4  # of a loss: the bar that the first epoch has to meet, ten times 
 QUANTITIES = (
     "best_epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "lambda_max", "pc1_ratio", "pc2_ratio",
 )  # fmt: skip
-CONFIDENCE = 0.95
 
 
 def replicas_folder(variant: str, root: Path | None = None) -> Path:
     """The results folder of a variant."""
-    return (root or results_folder()) / "replicas" / variant
+    return (root or results_folder()) / REPLICAS / variant
 
 
 def ensemble(config: RunConfig, root: Path | None = None) -> dict[str, RunFolder]:
@@ -44,7 +44,7 @@ def ensemble(config: RunConfig, root: Path | None = None) -> dict[str, RunFolder
 def ensembles(root: Path | None = None) -> list[RunConfig]:
     """The configurations that have a finished member beside the run itself, by run id."""
     found = {}
-    for record in sorted((root or results_folder()).glob("replicas/*/*/train.json")):
+    for record in sorted((root or results_folder()).glob(f"{REPLICAS}/*/*/train.json")):
         variant, run_id = record.parts[-3:-1]
         run = _recorded(record)
         if variant in VARIANTS and run is not None and run.run_id == run_id and run.state("train") == "done":
@@ -82,9 +82,14 @@ def compared_files(one: RunFolder, other: RunFolder) -> dict[str, bool]:
 
 def parting(ours: pd.DataFrame, theirs: pd.DataFrame, bar: float = PARTED) -> tuple[int, int] | None:
     """Epoch and iteration of the first mini-batch whose losses differ by more than ``bar``; None where none does."""
+    where = apart(ours, theirs, bar)
+    return None if where.empty else (int(where["epoch"].iloc[0]), int(where["iteration"].iloc[0]))
+
+
+def apart(ours: pd.DataFrame, theirs: pd.DataFrame, bar: float = PARTED) -> pd.DataFrame:
+    """Epoch and iteration of all mini-batches whose losses differ by more than ``bar``."""
     both = ours.merge(theirs, on=["epoch", "iteration"], suffixes=("", "_other"))
-    apart = both[(both["loss"] - both["loss_other"]).abs() > bar]
-    return None if apart.empty else (int(apart["epoch"].iloc[0]), int(apart["iteration"].iloc[0]))
+    return both.loc[(both["loss"] - both["loss_other"]).abs() > bar, ["epoch", "iteration"]]
 
 
 def partings(members: dict[str, RunFolder], bar: float = PARTED) -> pd.DataFrame:
@@ -141,7 +146,7 @@ def membership(value: float, sample: np.ndarray) -> Membership:
     rank = float(stats.rankdata([value, *sample])[0])
     tail = min(rank, n + 2 - rank)
     sd = float(sample.std(ddof=1))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * sd * np.sqrt(1 + 1 / n)
+    half = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * sd * np.sqrt(1 + 1 / n)
     mean = float(sample.mean())
     return Membership(
         value, n, mean, sd, float(sample.min()), float(sample.max()), rank, min(1.0, 2 * tail / (n + 1)),

@@ -23,6 +23,7 @@ from qpatch.config import RunConfig
 from qpatch.storage import PROJECT, code_version, sha256, write_atomically
 
 SCHEMA = 1
+REPLICAS = "replicas"  # among the runs, a folder of folders: a variant each, with runs of its own
 STAGES = ("train", "hessian", "landscape", "spectrum", "slices")
 OUTPUTS = {
     "train": ("history.csv", "iterations.csv", "best.safetensors", "trajectory.safetensors"),
@@ -74,6 +75,10 @@ class RunFolder:
         self.run_id = config.run_id
         self.path = (root or results_folder()) / config.run_id
         self.cache = self.path / "cache"  # checkpoints, whole trajectories, executed notebooks: not published
+
+    def products_folder(self, stage: str, n_images: int) -> Path:
+        """Where a stage keeps Hessian products at the best epoch, over so many images, until it is finished."""
+        return self.cache / f"{stage}-{sha256(self.file('best.safetensors'))}-{n_images}"
 
     def file(self, name: str) -> Path:
         """Where a stage's file is."""
@@ -174,7 +179,10 @@ class RunFolder:
     @property
     def remedy(self) -> str:
         """What to do about a file that is missing or damaged."""
-        return f"run 'qpatch run --stride {self.config.stride} --depth {self.config.depth} ...' or the sweep again"
+        size = f"--stride {self.config.stride} --depth {self.config.depth}"
+        if self.path.parents[1].name == REPLICAS:
+            return f"run 'qpatch replicas {size} --variant {self.path.parent.name}' again"
+        return f"run 'qpatch run {size} ...' or the sweep again"
 
     # -- writing ----------------------------------------------------------------------------------------------
 
@@ -201,6 +209,10 @@ class RunFolder:
         finally:
             lock.release()
 
+    def reopen(self, stage: str) -> None:
+        """Take back a stage's record before its files are written: until `write_record` closes it, it is missing."""
+        (self.path / f"{stage}.json").unlink(missing_ok=True)
+
     def write_csv(self, name: str, frame: pd.DataFrame) -> None:
         write_atomically(self.file(name), frame.to_csv(index=False).encode())
 
@@ -210,7 +222,7 @@ class RunFolder:
         write_atomically(self.file(name), save(plain))
 
     def write_record(self, stage: str, parameters: dict, seconds: float, machine: dict, **values) -> None:
-        """Close a stage: its files must have been written."""
+        """Close a stage: its files must have been written, after `reopen`."""
         upstream = (self.record("train") or {}).get("outputs", {})
         record = {
             "schema": SCHEMA,
@@ -253,8 +265,7 @@ def _summary_row(run: RunFolder) -> dict:
     history = run.history().set_index("epoch").loc[best]
     row |= {"best_epoch": best}
     row |= {name: history[name] for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy")}
-    hessian = run.record("hessian") or {}
-    landscape = run.record("landscape") or {}
+    hessian, landscape = (run.record(stage) if run.state(stage) == "done" else {} for stage in ("hessian", "landscape"))
     row["lambda_max"] = hessian.get("lambda_max", np.nan)
     row["pc1_ratio"], row["pc2_ratio"] = landscape.get("ratios", (np.nan, np.nan))
     return row

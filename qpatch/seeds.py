@@ -43,10 +43,20 @@ def _repeated(runs: list[RunFolder]) -> list[RunFolder]:
 
 
 def seeds_table(runs: Sequence[RunFolder]) -> pd.DataFrame:
-    """A row a run of `seed_runs`: its configuration, epochs, losses, accuracies and largest eigenvalue."""
+    """A row a run of `seed_runs`: its configuration, epochs, losses, accuracies and largest eigenvalue.
+
+    Raises:
+        ValueError: eigenvalues over different numbers of images.
+    """
     chosen = seed_runs(runs)
     if not chosen:
         return pd.DataFrame()
+    subsets = {run.record("hessian")["parameters"].get("subset", 0) for run in chosen if run.state("hessian") == "done"}
+    if len(subsets) > 1:
+        raise ValueError(
+            f"largest eigenvalues over {sorted(subsets)} training images (0 are all) cannot be compared; compute those"
+            f" of all seeds with one subset: 'qpatch sweep --profile seeds -p subset=...'"
+        )
     columns = ["run_id", *SIZE, "seed", "learning_rate", "best_epoch", "train_loss", "train_accuracy"]
     columns += ["test_loss", "test_accuracy", "lambda_max"]
     table = summary(chosen)[columns]

@@ -87,6 +87,7 @@ def slices(
         grids, earlier = zip(*(_grid(run, loss, len(split), *each, axis) for each in enumerate(planes)), strict=True)
         profiles = [evaluate_line(loss, line, positions) for line in lines]
         along = _along(model, split, points, start_seed)
+        run.reopen("slices")
         _write(run, planes, axis, grids, profiles)
         parameters = {"n_images": n_images, "n_points": n_points, "residual": residual, "start_seed": start_seed}
         seconds = sum(earlier) + time.perf_counter() - began

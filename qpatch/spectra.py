@@ -6,6 +6,7 @@ On a stratified subset of the training images, or on all of them. The analyses k
 
 from __future__ import annotations
 
+import shutil
 import time
 
 import numpy as np
@@ -18,6 +19,7 @@ from qpatch.data import Dataset, load_dataset, stratified_subset
 from qpatch.density import Ritz, SpectralDensity, spectral_density
 from qpatch.hessian import power_iteration
 from qpatch.outliers import count_outliers
+from qpatch.products import KeptProducts
 from qpatch.results import RunFolder
 from qpatch.spectrum import extreme_eigenpairs, trace
 from qpatch.stages import choose_device, load_best
@@ -60,15 +62,20 @@ def spectrum(
     with run.locked():
         split = stratified_subset((data or load_dataset(config)).train, n_images)
         curvature = LossCurvature(load_best(run, target), split)
+        products = {"hessian": curvature.product, "gauss-newton": curvature.gauss_newton_product}
+        folder = run.products_folder("spectrum", len(split))
         _announce(curvature, expected_products(config, k, steps, probes, blocks))
-        frames, values = _analyse(curvature, k, steps, probes, residual, blocks, start_seed)
+        kept = [KeptProducts(product, folder / name) for name, product in products.items()]
+        frames, values = _analyse(curvature, *kept, k, steps, probes, residual, blocks, start_seed)
+        run.reopen("spectrum")
         for name, frame in frames.items():
             run.write_csv(name, frame)
         parameters = {"n_images": n_images, "k": k, "steps": steps, "probes": probes}
         parameters |= {"residual": residual, "blocks": blocks, "start_seed": start_seed}
         values |= {"images_used": len(split)}
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - began + sum(products.earlier for products in kept)
         run.write_record("spectrum", parameters, seconds, storage.machine(target), **values)
+        shutil.rmtree(folder, ignore_errors=True)
     return run
 
 
@@ -97,9 +104,9 @@ def _announce(curvature: LossCurvature, products: int) -> None:
     )
 
 
-def _analyse(curvature, k, steps, probes, residual, blocks, seed):
+def _analyse(curvature, product, gauss_newton_product, k, steps, probes, residual, blocks, seed):
     """Tables by file name, and the values of the record."""
-    like, product = curvature.like, curvature.product
+    like = curvature.like
     groups, k = qnn_groups(curvature.model.config), min(k, len(curvature.like) - 1)
     pairs = extreme_eigenpairs(product, like, k, smallest=1, tolerance=residual, seed=seed)
     density = spectral_density(product, like, steps, probes, seed)
@@ -107,7 +114,7 @@ def _analyse(curvature, k, steps, probes, residual, blocks, seed):
     power = power_iteration(product, like, seed)
     top = pairs.largest_vectors[:, 0]
     options = {"k": 1, "smallest": 0, "tolerance": residual, "seed": seed}
-    gauss_newton = extreme_eigenpairs(curvature.gauss_newton_product, like, **options)
+    gauss_newton = extreme_eigenpairs(gauss_newton_product, like, **options)
     split, shares = interactions(product, like, top, groups), dict(zip(groups, participation(top, groups), strict=True))
     of_blocks, spent = largest_of_blocks(product, like, groups, _leading(shares, blocks), BLOCK_RESIDUAL, seed)
     overlap = subspace_overlap(pairs.largest_vectors, curvature.label_gradients().double().cpu().numpy().T)
@@ -120,7 +127,7 @@ def _analyse(curvature, k, steps, probes, residual, blocks, seed):
         "trace": total.value,
         "trace_error": total.error,
         "outliers": outliers.count,
-        "gauss_newton_share": explained(curvature.gauss_newton_product, product, like, top),
+        "gauss_newton_share": explained(gauss_newton_product, product, like, top),
         "gauss_newton_lambda_max": float(gauss_newton.largest[0]),
         "participation": {name: float(share) for name, share in shares.items()},
         "within_blocks": split.within,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shutil
 import time
 from dataclasses import dataclass
 
@@ -26,7 +27,8 @@ from qpatch.hessian import power_iteration
 from qpatch.landscape import evaluate_grid, grid_axes
 from qpatch.model import PatchQNN
 from qpatch.planes import pca_plane
-from qpatch.results import RunFolder
+from qpatch.products import KeptProducts
+from qpatch.results import ResultError, RunFolder
 from qpatch.rows import GridRows
 from qpatch.training import Epoch, Iteration, Trainer, best_epoch
 from qpatch.variants import STANDARD, find_variant
@@ -77,7 +79,8 @@ def train(
     Raises:
         ValueError: an unknown variant, or ``max_steps`` below one.
         FloatingPointError: a loss is not finite; the last good epoch stays.
-        ResultError: another process trains this run, or its folder cannot be written.
+        ResultError: another process trains this run, its checkpoint is of another variant, or its folder cannot be
+            written.
     """
     if max_steps is not None and max_steps < 1:
         raise ValueError(f"max_steps is {max_steps}; take one or more, or None for all")
@@ -85,7 +88,7 @@ def train(
     target, rounding = choose_device(device), find_variant(variant)
     with run.locked(), rounding.applied():
         model = PatchQNN(config).to(target, rounding.dtype)  # the angles are drawn in float32 for every variant
-        state = _TrainingState(run, Trainer(model, data or load_dataset(config), rounding.piece))
+        state = _TrainingState(run, Trainer(model, data or load_dataset(config), rounding.piece), variant)
         finished = state.advance(max_steps)
         if finished:
             state.finish(storage.machine(target), {} if variant == STANDARD else {"variant": variant})
@@ -95,8 +98,8 @@ def train(
 class _TrainingState:
     """A trainer, what it has produced so far, and the checkpoint that holds both in one file."""
 
-    def __init__(self, run: RunFolder, trainer: Trainer):
-        self.run, self.trainer = run, trainer
+    def __init__(self, run: RunFolder, trainer: Trainer, variant: str):
+        self.run, self.trainer, self.variant = run, trainer, variant
         self.file = run.file("checkpoint.safetensors")
         if self.file.exists():
             self._resume(load_file(self.file))
@@ -132,6 +135,7 @@ class _TrainingState:
 
     def finish(self, machine: dict, parameters: dict) -> None:
         best = best_epoch(self.history)
+        self.run.reopen("train")
         self.run.write_csv("history.csv", pd.DataFrame(map(dataclasses.asdict, self.history)))
         self.run.write_csv("iterations.csv", pd.DataFrame(map(dataclasses.asdict, self.iterations)))
         self.run.write_tensors("best.safetensors", self.best)
@@ -152,9 +156,16 @@ class _TrainingState:
         rows = {"history": self.history, "iterations": self.iterations}
         for key, value in rows.items():
             state[key] = torch.tensor([dataclasses.astuple(row) for row in value], dtype=torch.float64)
-        return state | {"trajectory": torch.stack(self.trajectory)}
+        variant = torch.tensor(list(self.variant.encode()), dtype=torch.uint8)
+        return state | {"trajectory": torch.stack(self.trajectory), "variant": variant}
 
     def _resume(self, state: dict[str, torch.Tensor]) -> None:
+        kept = bytes(state["variant"].tolist()).decode() if "variant" in state else STANDARD
+        if kept != self.variant:
+            raise ResultError(
+                f"{self.file} holds a training of the variant {kept!r}, not {self.variant!r}; finish that one,"
+                f" delete the file, or take another results folder (QPATCH_RESULTS)"
+            )
         prefix = "trainer."
         self.trainer.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
         self.best = {key.removeprefix("best."): value for key, value in state.items() if key.startswith("best.")}
@@ -181,13 +192,17 @@ def hessian(
         model = load_best(run, target)
         images = stratified_subset((data or load_dataset(config)).train, subset)
         curvature = LossCurvature(model, images, progress=True)
-        result = power_iteration(curvature.product, curvature.like, start_seed, tolerance, max_iterations)
+        folder = run.products_folder("hessian", len(images))
+        product = KeptProducts(curvature.product, folder)
+        result = power_iteration(product, curvature.like, start_seed, tolerance, max_iterations)
+        run.reopen("hessian")
         run.write_csv("eigenvalue.csv", pd.DataFrame({"estimate": result.estimates}))
         parameters = {"tolerance": tolerance, "max_iterations": max_iterations, "start_seed": start_seed}
         parameters |= {"subset": subset} if subset else {}
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - began + product.earlier
         values = {"lambda_max": result.eigenvalue, "converged": result.converged}
         run.write_record("hessian", parameters, seconds, storage.machine(target), **values)
+        shutil.rmtree(folder, ignore_errors=True)
     return run
 
 
@@ -210,6 +225,7 @@ def landscape(
         grid = evaluate_grid(loss, plane, x, y, done=rows.load(), on_row=rows.save, progress=True)
         columns, lines = np.meshgrid(x, y)
         frame = pd.DataFrame({"x": columns.ravel(), "y": lines.ravel(), "loss": grid.ravel()})
+        run.reopen("landscape")
         run.write_csv("landscape.csv", frame)
         points = pd.DataFrame({"epoch": np.arange(-1, config.epochs), "x": plane.trajectory[:, 0]})
         run.write_csv("trajectory.csv", points.assign(y=plane.trajectory[:, 1]))

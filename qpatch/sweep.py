@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import psutil
 import torch
 
 from qpatch.config import RunConfig
@@ -138,11 +139,17 @@ def execute_sweep(
         report: called with a line for every run that ends, and with ``progress`` for every stage.
         wanted: stages of each run.
         progress: of the pending stages.
+
+    Raises:
+        KeyboardInterrupt: as soon as the running notebooks are ended; what they have kept stays.
     """
     workers, threads = share_processors(len(runs), workers)
+    stopped = threading.Event()
 
     def execute(numbered: tuple[int, RunFolder]) -> Outcome:
         number, run = numbered
+        if stopped.is_set():
+            return Outcome(run, "failed", "interrupted", 0.0)
 
         def ended(stage: str, seconds: float) -> None:
             if progress:
@@ -155,9 +162,16 @@ def execute_sweep(
         report(f"{label} ({outcome.seconds:.0f} s)" + (f"\n  {outcome.message}" if outcome.message else ""))
         return outcome
 
-    # Every notebook has a kernel, a process of its own; the threads here only wait for them.
+    # Every notebook has a kernel, a process of its own; the threads here only wait for them. A kernel does not hear of
+    # an interrupt of this process: it is ended here, its run goes on from there another time.
     with environment(dict.fromkeys(THREAD_VARIABLES, str(threads))), ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(execute, enumerate(runs, start=1)))
+        try:
+            return list(pool.map(execute, enumerate(runs, start=1)))
+        except KeyboardInterrupt:
+            stopped.set()
+            for kernel in psutil.Process().children(recursive=True):
+                kernel.terminate()
+            raise
 
 
 def _execute_missing(

@@ -9,17 +9,17 @@ from pathlib import Path
 from qpatch.config import RunConfig
 from qpatch.headlines import headline_problems
 from qpatch.result_tables import table_problems
-from qpatch.results import STAGES, RunFolder, results_folder
+from qpatch.results import REPLICAS, STAGES, RunFolder, results_folder
 from qpatch.storage import sha256
 
 
 def check_results(root: Path | None = None) -> tuple[int, list[str]]:
     """Check every folder that holds a record, replicas included, and the tables made from them.
 
-    Returns how many runs there are, and what is wrong.
+    Returns how many runs there are, and what is wrong; the tables are looked at where nothing is wrong with the runs.
     """
     root = root or results_folder()
-    places = [f"{where}/{stage}.json" for where in ("*", "replicas/*/*") for stage in STAGES]
+    places = [f"{where}/{stage}.json" for where in ("*", f"{REPLICAS}/*/*") for stage in STAGES]
     folders = sorted({path.parent for place in places for path in root.glob(place)})
     found = [problem for folder in folders for problem in _folder_problems(folder)]
     found += [problem for folder in folders if folder.parent != root for problem in _replica_problems(folder)]
@@ -44,7 +44,7 @@ def _replica_problems(folder: Path) -> list[str]:
         stated = None
     if stated == {"variant": variant}:
         return []
-    return [f"replicas/{variant}/{folder.name}: its training is not of the variant {variant!r} but {stated}"]
+    return [f"{REPLICAS}/{variant}/{folder.name}: its training is not of the variant {variant!r} but {stated}"]
 
 
 def _recorded_config(folder: Path) -> RunConfig | None:
@@ -67,5 +67,7 @@ def run_problems(run: RunFolder) -> list[str]:
         for name, digest in run.record(stage)["outputs"].items():
             file = run.file(name)
             if file.exists() and sha256(file) != digest:
-                found.append(f"{run.run_id}: {name} was altered after it was written; {run.remedy}")
+                found.append(
+                    f"{run.run_id}: {name} was altered after it was written; delete {stage}.json and {run.remedy}"
+                )
     return found or [f"{run.run_id}: {problem}" for problem in headline_problems(run)]

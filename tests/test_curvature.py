@@ -1,9 +1,11 @@
 """Gradient and Hessian of a model's mean loss over many images, against the dense circuit in double precision."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from helpers import TINY
-from oracles import FlatLoss, gradient, hessian_products
+from oracles import FlatLoss, gradient, hessian_products, relative_error
 
 from qpatch import curvature as curvature_module
 from qpatch.config import RunConfig
@@ -35,15 +37,11 @@ def oracle(config: RunConfig, split: Split, curvature: LossCurvature) -> tuple[F
     return FlatLoss(config, split.images, split.labels), curvature.like
 
 
-def relative(value: torch.Tensor, expected: torch.Tensor) -> float:
-    return ((value - expected).abs().max() / expected.abs().max()).item()
-
-
 @pytest.mark.parametrize("config", [TWO, FOUR, SIX], ids=lambda config: config.run_id)
 def test_gradient_is_that_of_the_dense_circuit(config):
     split = split_of(config)
     curvature = LossCurvature(model_of(config), split, chunk=2)
-    assert relative(curvature.gradient(), gradient(*oracle(config, split, curvature))) < RTOL
+    assert relative_error(curvature.gradient(), gradient(*oracle(config, split, curvature))) < RTOL
 
 
 @pytest.mark.parametrize("config", [FOUR, SIX], ids=lambda config: config.run_id)
@@ -52,7 +50,7 @@ def test_products_are_those_of_the_dense_circuit(config):
     curvature = LossCurvature(model_of(config), split, chunk=1)
     vectors = torch.randn(3, len(curvature.like), dtype=torch.float64, generator=torch.Generator().manual_seed(4))
     ours = torch.stack([curvature.product(vector) for vector in vectors])
-    assert relative(ours, hessian_products(*oracle(config, split, curvature), vectors)) < RTOL
+    assert relative_error(ours, hessian_products(*oracle(config, split, curvature), vectors)) < RTOL
 
 
 def test_the_whole_hessian_is_symmetric_and_that_of_the_dense_circuit():
@@ -60,8 +58,8 @@ def test_the_whole_hessian_is_symmetric_and_that_of_the_dense_circuit():
     curvature = LossCurvature(model_of(TWO), split, chunk=2)
     units = torch.eye(len(curvature.like), dtype=torch.float64)
     hessian = torch.stack([curvature.product(unit) for unit in units])
-    assert relative(hessian, hessian.T) < RTOL
-    assert relative(hessian, hessian_products(*oracle(TWO, split, curvature), units)) < RTOL
+    assert relative_error(hessian, hessian.T) < RTOL
+    assert relative_error(hessian, hessian_products(*oracle(TWO, split, curvature), units)) < RTOL
 
 
 def test_gauss_newton_is_that_of_the_dense_circuits_jacobian():
@@ -75,14 +73,14 @@ def test_gauss_newton_is_that_of_the_dense_circuits_jacobian():
     expected = torch.einsum("bkp,bkl,blq->pq", jacobian, covariance, jacobian) / len(split)
     units = torch.eye(len(curvature.like), dtype=torch.float64)
     ours = torch.stack([curvature.gauss_newton_product(unit) for unit in units])
-    assert relative(ours, expected) < RTOL
+    assert relative_error(ours, expected) < RTOL
 
 
 def test_gauss_newton_is_positive_and_chunks_do_not_matter_to_it():
     split = split_of(FOUR)
     whole, chunked = (LossCurvature(model_of(FOUR), split, chunk) for chunk in (None, 2))
     vector = torch.randn(len(whole.like), dtype=torch.float64, generator=torch.Generator().manual_seed(6))
-    assert relative(chunked.gauss_newton_product(vector), whole.gauss_newton_product(vector)) < 1e-12
+    assert relative_error(chunked.gauss_newton_product(vector), whole.gauss_newton_product(vector)) < 1e-12
     assert vector @ whole.gauss_newton_product(vector) > 0  # never negative, as a Hessian may be
 
 
@@ -98,8 +96,8 @@ def test_chunks_do_not_matter(chunk):
     model, split = model_of(FOUR), split_of(FOUR)
     chunked, whole = LossCurvature(model, split, chunk), LossCurvature(model, split)
     vector = torch.randn(len(whole.like), dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    assert relative(chunked.gradient(), whole.gradient()) < 1e-12
-    assert relative(chunked.product(vector), whole.product(vector)) < 1e-12
+    assert relative_error(chunked.gradient(), whole.gradient()) < 1e-12
+    assert relative_error(chunked.product(vector), whole.product(vector)) < 1e-12
 
 
 def test_what_products_share_changes_no_bit(monkeypatch):
@@ -113,6 +111,17 @@ def test_what_products_share_changes_no_bit(monkeypatch):
         torch.equal(LossCurvature(model, split, chunk=2).product(vector), product)
         for vector, product in zip(vectors, shared, strict=True)
     )
+
+
+def test_what_products_share_takes_a_quarter_of_the_free_memory_at_most(monkeypatch):
+    curvature = LossCurvature(model_of(FOUR), split_of(FOUR), chunk=1)
+    monkeypatch.setattr(curvature_module.psutil, "virtual_memory", lambda: SimpleNamespace(available=4_000_000))
+    curvature.product(curvature.like)
+    assert curvature._kept.limit == 1_000_000
+    monkeypatch.setattr(curvature_module.psutil, "virtual_memory", lambda: SimpleNamespace(available=2**40))
+    curvature.model.angles.data += 0.1
+    curvature.product(curvature.like)
+    assert curvature._kept.limit == curvature_module.KEPT_BYTES
 
 
 def test_a_model_that_has_moved_is_seen():
@@ -139,7 +148,7 @@ def test_product_is_the_change_of_the_gradient():
             model.angles.copy_(angles.reshape(model.angles.shape))
             model.bias.copy_(bias.reshape(model.bias.shape))
         sides.append(curvature.gradient())
-    assert relative((sides[0] - sides[1]) / (2 * step), product) < 1e-5
+    assert relative_error((sides[0] - sides[1]) / (2 * step), product) < 1e-5
 
 
 def test_parameters_are_flat_angles_then_bias_and_stay_untouched():

@@ -259,7 +259,8 @@ def test_the_confusion_matrix_is_written_in(figure):
     matrix = np.array([[5, 1], [0, 7]])
     ax = draw_confusion(figure.subplots(), matrix)
     assert texts([ax]) == ["5", "1", "0", "7"]
-    assert ax.images[0].get_array()[0, 1] > ax.images[0].get_array()[0, 0] == 0  # only errors are shaded
+    shades = ax.collections[0].get_array()
+    assert shades[0, 1] > shades[0, 0] == 0  # only errors are shaded
 
 
 def test_fewer_images_than_places_leave_places_empty(figure):

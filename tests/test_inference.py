@@ -130,6 +130,8 @@ def test_partial_slope_needs_a_predictor_of_its_own():
         partial_slope(values, values, 2 * values)
     with pytest.raises(ValueError, match="4 points; five or more"):
         partial_slope(values[:4], values[:4], values[:4] ** 2)
+    with pytest.raises(ValueError, match="must be finite"):
+        partial_slope(np.where(values == 2, np.nan, values), values, values**2)
 
 
 def test_rank_trend_is_kendalls():
@@ -163,6 +165,8 @@ def test_holm_steps_down():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.7]) == [1.0, 1.0]
     assert holm([]) == []
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        holm([0.01, np.nan])
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import curvlinops
 import pytest
 import torch
 from helpers import TINY
-from oracles import logits
+from oracles import logits, relative_error
 from quadratics import SmallNetwork
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -30,10 +30,6 @@ def dense(product, like: torch.Tensor) -> torch.Tensor:
     return torch.stack([product(unit) for unit in torch.eye(len(like), dtype=like.dtype)], dim=1)
 
 
-def relative(value: torch.Tensor, expected: torch.Tensor) -> float:
-    return ((value - expected).abs().max() / expected.abs().max()).item()
-
-
 def softmax_gauss_newton(outputs, point: torch.Tensor) -> torch.Tensor:
     """Mean of J' (diag p - p p') J over the images, from the whole Jacobian of ``outputs(point)``, ``(B, K)``."""
     jacobian = torch.autograd.functional.jacobian(outputs, point, vectorize=True)  # (B, K, n)
@@ -47,25 +43,25 @@ def test_value_and_gradient_are_the_modules(network):
     expected = network.criterion(network.module(network.inputs), network.targets)
     slopes = torch.autograd.grad(expected, list(network.module.parameters()))
     assert loss(loss.like).item() == pytest.approx(expected.item(), rel=1e-13)
-    assert relative(loss.gradient(), torch.cat([slope.flatten() for slope in slopes])) < RTOL
+    assert relative_error(loss.gradient(), torch.cat([slope.flatten() for slope in slopes])) < RTOL
 
 
 def test_products_are_the_dense_hessian(network):
     loss = loss_of(network, chunk=7)
-    assert relative(dense(loss.product, loss.like), dense_hessian(loss, loss.like)) < RTOL
+    assert relative_error(dense(loss.product, loss.like), dense_hessian(loss, loss.like)) < RTOL
 
 
 def test_gauss_newton_is_the_formula(network):
     loss = loss_of(network, chunk=7)
     expected = softmax_gauss_newton(lambda point: loss.outputs(point, network.inputs), loss.like)
     ours = dense(loss.gauss_newton_product, loss.like)
-    assert relative(ours, expected) < RTOL
+    assert relative_error(ours, expected) < RTOL
     assert torch.linalg.eigvalsh(ours).min() > -1e-12 * ours.abs().max()  # positive semidefinite
 
 
 def test_a_linear_models_hessian_is_all_gauss_newton(network):
     loss = ModuleLoss(nn.Linear(6, 4).double(), network.criterion, network.inputs, network.targets)
-    assert relative(dense(loss.gauss_newton_product, loss.like), dense(loss.product, loss.like)) < RTOL
+    assert relative_error(dense(loss.gauss_newton_product, loss.like), dense(loss.product, loss.like)) < RTOL
 
 
 @pytest.mark.parametrize("chunk", [1, 9, 39, 40, 1000])
@@ -73,18 +69,18 @@ def test_the_number_of_batches_does_not_matter(network, chunk):
     """A mean over images, not of or over batch means; only the order of additions differs."""
     whole, chunked = loss_of(network), loss_of(network, chunk)
     vector = torch.linspace(-1, 1, len(whole.like), dtype=torch.float64)
-    assert relative(chunked(whole.like), whole(whole.like)) < 1e-13
+    assert relative_error(chunked(whole.like), whole(whole.like)) < 1e-13
     for derivative in ("product", "gauss_newton_product"):
-        assert relative(getattr(chunked, derivative)(vector), getattr(whole, derivative)(vector)) < 1e-12
-    assert relative(chunked.gradient(), whole.gradient()) < 1e-12
+        assert relative_error(getattr(chunked, derivative)(vector), getattr(whole, derivative)(vector)) < 1e-12
+    assert relative_error(chunked.gradient(), whole.gradient()) < 1e-12
 
 
 def test_curvlinops_has_the_same_hessian_and_gauss_newton(network):
     loss, parameters = loss_of(network), list(network.module.parameters())
     vector = torch.linspace(-1, 1, len(loss.like), dtype=torch.float64)
     arguments = (network.module, network.criterion, parameters, network.batches(15))
-    assert relative(loss.product(vector), curvlinops.HessianLinearOperator(*arguments) @ vector) < RTOL
-    assert relative(loss.gauss_newton_product(vector), curvlinops.GGNLinearOperator(*arguments) @ vector) < RTOL
+    assert relative_error(loss.product(vector), curvlinops.HessianLinearOperator(*arguments) @ vector) < RTOL
+    assert relative_error(loss.gauss_newton_product(vector), curvlinops.GGNLinearOperator(*arguments) @ vector) < RTOL
 
 
 def test_float32_stays_float32_and_close(network):
@@ -96,7 +92,7 @@ def test_float32_stays_float32_and_close(network):
     vector = torch.linspace(-1, 1, len(exact.like), dtype=torch.float64)
     product = loss.product(vector.float())
     assert product.dtype == torch.float32
-    assert relative(product.double(), exact.product(vector)) < 1e-5
+    assert relative_error(product.double(), exact.product(vector)) < 1e-5
 
 
 def test_frozen_parameters_are_left_out_and_nothing_is_changed(network):
@@ -108,7 +104,7 @@ def test_frozen_parameters_are_left_out_and_nothing_is_changed(network):
     assert len(loss.like) == 36  # the second layer's 8 x 4 weights and 4 biases
     vector = torch.ones_like(loss.like)
     padded = torch.cat([torch.zeros(56, dtype=torch.float64), vector])
-    assert relative(loss.product(vector), whole.product(padded)[56:]) < RTOL
+    assert relative_error(loss.product(vector), whole.product(padded)[56:]) < RTOL
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
     assert all(value.grad is None for value in module.parameters())
 
@@ -142,8 +138,8 @@ def test_the_qnn_has_the_products_of_its_own_engine(qnn, shapes):
     own = LossCurvature(model, type(shapes.train)(images, labels), chunk=6)
     vector = torch.linspace(-1, 1, len(loss.like), dtype=torch.float64).cos()
     assert torch.equal(loss.like, own.like)
-    assert relative(loss.gradient(), own.gradient()) < RTOL
-    assert relative(loss.product(vector), own.product(vector)) < RTOL
+    assert relative_error(loss.gradient(), own.gradient()) < RTOL
+    assert relative_error(loss.product(vector), own.product(vector)) < RTOL
 
 
 def test_the_qnns_gauss_newton_is_that_of_the_dense_circuit(qnn):
@@ -161,7 +157,7 @@ def test_the_qnns_gauss_newton_is_that_of_the_dense_circuit(qnn):
     shares = outputs(point).softmax(dim=-1)
     curved = shares * (along - (shares * along).sum(-1, keepdim=True)) / len(images)
     _, expected = torch.autograd.functional.vjp(outputs, point, curved)
-    assert relative(loss.gauss_newton_product(vector), expected) < RTOL
+    assert relative_error(loss.gauss_newton_product(vector), expected) < RTOL
 
 
 # -- what is refused ----------------------------------------------------------------------------------------------

@@ -118,6 +118,8 @@ def test_members_part_at_the_first_mini_batch_beyond_the_bar():
     assert table.loc[("plain", "double")].tolist() == [1, 1]
     assert table.loc[(STANDARD, "threads-2")].isna().all()
     assert len(table) == 6
+    apart = replicas.apart(members["plain"].iterations(), members[STANDARD].iterations())
+    assert apart.iloc[0].tolist() == [2, 2]
 
 
 def test_members_are_compared_file_by_file_where_both_have_one():

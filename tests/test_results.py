@@ -14,6 +14,7 @@ from helpers import (
     TINY,
     flip_byte,
     held_by_another_process,
+    start_python,
     store_hessian,
     store_landscape,
     store_slices,
@@ -176,12 +177,41 @@ def test_sound_results_have_no_problems(run):
 
 
 @pytest.mark.parametrize("name", [name for stage in STAGES for name in OUTPUTS[stage]])
-def test_an_altered_file_is_a_problem(run, name):
+def test_an_altered_file_is_a_problem_and_the_remedy_helps(run, name):
     flip_byte(run.file(name))
+    stage = next(stage for stage in STAGES if name in OUTPUTS[stage])
     assert run_problems(run) == [
-        f"{TINY.run_id}: {name} was altered after it was written;"
+        f"{TINY.run_id}: {name} was altered after it was written; delete {stage}.json and"
         f" run 'qpatch run --stride 10 --depth 1 ...' or the sweep again"
     ]
+    (run.path / f"{stage}.json").unlink()
+    assert run.state(stage) == "missing"  # what the command then computes
+
+
+def test_a_relative_results_folder_is_meant_from_where_python_was_started(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("QPATCH_RESULTS", "mine")
+    script = "import os; from qpatch.results import results_folder; os.chdir('/'); print(results_folder())"
+    with start_python(script) as process:
+        assert process.communicate()[0].strip() == str(tmp_path / "mine")
+
+
+def test_a_replica_s_remedy_is_the_command_for_replicas(tmp_path):
+    replica = RunFolder(TINY, tmp_path / "replicas" / "double")
+    assert replica.remedy == "run 'qpatch replicas --stride 10 --depth 1 --variant double' again"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_reopened_stage_is_missing_until_it_is_closed(run, stage):
+    run.reopen(stage)
+    assert run.state(stage) == "missing"
+    run.reopen(stage)  # a second time is no error
+
+
+def test_a_summary_has_no_numbers_of_stale_stages(run):
+    assert summary([run])["lambda_max"].notna().all()
+    store_training(TINY, LOSSES, shift=1.0)
+    assert summary([run])[["lambda_max", "pc1_ratio", "pc2_ratio"]].isna().all(axis=None)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -193,9 +223,8 @@ def test_a_half_written_record_is_a_problem(run, stage):
 
 def test_a_stale_stage_is_a_problem(run):
     store_training(TINY, LOSSES, shift=1.0)
-    assert [
-        f"the {stage} stage is stale" in problem for stage, problem in zip(STAGES[1:], run_problems(run), strict=True)
-    ]
+    problems = zip(STAGES[1:], run_problems(run), strict=True)
+    assert all(f"the {stage} stage is stale" in problem for stage, problem in problems)
 
 
 @pytest.mark.parametrize(

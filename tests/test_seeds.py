@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import TINY, store_training
+from helpers import TINY, store_hessian, store_training
 
 from qpatch import seeds, stages
 from qpatch.config import RunConfig
@@ -40,6 +40,14 @@ def test_runs_are_those_of_the_schedule_with_most_repeated_seeds():
     long = [RunConfig(depth=depth, seed=2) for depth in (50, 100)]  # with the paper's own: two seeds of 50 epochs
     assert {run.config.epochs for run in seeds.seed_runs(folders(*short, *paper, *long))} == {50}
     assert seeds.seed_runs(folders(*paper)) == []
+
+
+def test_eigenvalues_over_different_numbers_of_images_are_not_put_into_one_table():
+    runs = [store_training(RunConfig(depth=50, seed=seed, epochs=4), [2.0, 1.0, 0.5, 0.25, 0.75]) for seed in (1, 2)]
+    for run, parameters in zip(runs, ({}, {"subset": 6000}), strict=True):
+        store_hessian(run, [3.0, 4.0], parameters)
+    with pytest.raises(ValueError, match=r"\[0, 6000\] training images .* one subset"):
+        seeds.seeds_table(runs)
 
 
 def test_bits_are_packed_and_unpacked():

@@ -1,5 +1,7 @@
 """The spectrum stage of a small trained run, against its dense Hessian in double precision."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from helpers import TINY
 from qpatch import spectra, stages
 from qpatch.curvature import LossCurvature
 from qpatch.data import load_dataset
+from qpatch.products import KeptProducts
 from qpatch.results import RunFolder
 from qpatch.validation import run_problems
 
@@ -99,3 +102,34 @@ def test_it_says_what_it_will_cost(run, capsys, shapes):
 def test_settings_are_recorded(run):
     assert run.record("spectrum")["parameters"] == SETTINGS | {"residual": 1e-4, "start_seed": 0}
     assert run.state("spectrum", SETTINGS | {"residual": 1e-4, "start_seed": 0}) == "done"
+
+
+@pytest.mark.parametrize("killed_at", [1, 60, 170])
+def test_a_killed_spectrum_goes_on_after_its_last_product(run, shapes, monkeypatch, killed_at):
+    """To the last bit what it would have been, and no product that was finished is computed again."""
+    monkeypatch.setattr(spectra, "KeptProducts", functools.partial(KeptProducts, least_seconds=0))
+    monkeypatch.setattr(spectra, "_announce", lambda curvature, products: None)
+    product, computed = LossCurvature.product, []
+
+    def counted(curvature, vector, limit):
+        if len(computed) == limit:
+            raise KeyboardInterrupt
+        computed.append(vector)
+        return product(curvature, vector)
+
+    def products_of_a_call(limit=None):
+        computed.clear()
+        monkeypatch.setattr(LossCurvature, "product", functools.partialmethod(counted, limit=limit))
+        spectra.spectrum(TINY, "cpu", data=shapes, **SETTINGS)
+        return len(computed)
+
+    whole = products_of_a_call()
+    contents = [run.file(name).read_bytes() for name in ("eigenvalues.csv", "density.csv")]
+    record = run.record("spectrum")
+    with pytest.raises(KeyboardInterrupt):
+        products_of_a_call(killed_at)
+    assert products_of_a_call() == whole - killed_at
+    assert [run.file(name).read_bytes() for name in ("eigenvalues.csv", "density.csv")] == contents
+    differing = {key for key in record if record[key] != run.record("spectrum")[key]}
+    assert differing <= {"seconds", "finished"}
+    assert not run.products_folder("spectrum", 60).exists()

@@ -1,8 +1,10 @@
 """The three stages on a small data set: what they store, and that an interruption changes nothing."""
 
 import dataclasses
+import functools
 import shutil
 import signal
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +21,7 @@ from qpatch.data import stratified_subset
 from qpatch.hessian import power_iteration
 from qpatch.model import PatchQNN
 from qpatch.notebooks import recorded_parameters
+from qpatch.products import KeptProducts
 from qpatch.results import OUTPUTS, ResultError, RunFolder
 from qpatch.rows import GridRows
 from qpatch.training import Trainer
@@ -91,6 +94,30 @@ stages.train(RunConfig.from_dict({WILD.to_dict()}), "cpu")
 """
 
 
+def test_a_checkpoint_of_another_variant_is_refused(shapes):
+    config = TINY.replace(epochs=2)
+    stages.train(config, "cpu", shapes, max_steps=config.n_batches, variant="double")
+    with pytest.raises(ResultError, match="variant 'double', not 'standard'; finish that one, delete the file"):
+        stages.train(config, "cpu", shapes)
+    assert stages.train(config, "cpu", shapes, variant="double").finished
+
+
+def test_a_training_killed_while_it_writes_its_results_is_not_done(shapes, monkeypatch):
+    """The second training, by force, ends between its files and its record."""
+    config = TINY.replace(epochs=2)
+    run = stages.train(config, "cpu", shapes).run
+
+    def killed(*arguments, **values):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunFolder, "write_record", killed)
+        with pytest.raises(KeyboardInterrupt):
+            stages.train(config, "cpu", shapes)
+    assert run.state("train") == "missing"
+    assert stages.train(config, "cpu", shapes).run.state("train") == "done"
+
+
 def test_a_training_killed_in_the_middle_of_an_epoch_resumes_bit_for_bit(trained, shapes, tmp_path, monkeypatch):
     monkeypatch.setenv("QPATCH_RESULTS", str(tmp_path / "killed"))
     with start_python(KILLED_IN_THE_MIDDLE) as process:
@@ -143,6 +170,40 @@ def test_hessian_is_that_of_the_best_epoch_over_all_training_images(trained, sha
     assert run.eigenvalue_estimates().tolist() == expected.estimates
     assert record["parameters"] == {"tolerance": 1e-5, "max_iterations": 50, "start_seed": 3}
     assert run.state("hessian") == "done"
+
+
+def test_a_killed_hessian_goes_on_after_its_last_product(trained, shapes, monkeypatch):
+    monkeypatch.setattr(stages, "KeptProducts", functools.partial(KeptProducts, least_seconds=0))
+    product, computed = LossCurvature.product, []
+
+    def killed(curvature, vector):
+        if len(computed) == 2:
+            raise KeyboardInterrupt
+        computed.append(vector)
+        return product(curvature, vector)
+
+    options = {"tolerance": 1e-5, "max_iterations": 50, "data": shapes}
+    expected = stages.hessian(WILD, "cpu", **options).eigenvalue_estimates()
+    monkeypatch.setattr(LossCurvature, "product", killed)
+    with pytest.raises(KeyboardInterrupt):
+        stages.hessian(WILD, "cpu", **options)
+    monkeypatch.setattr(LossCurvature, "product", lambda *given: computed.append(given) or product(*given))
+    run = stages.hessian(WILD, "cpu", **options)
+    assert np.array_equal(run.eigenvalue_estimates(), expected)
+    assert len(computed) == len(expected)
+    assert not run.products_folder("hessian", len(shapes.train)).exists()
+
+
+def test_kept_products_say_what_they_took(tmp_path):
+    vector = torch.arange(3.0)
+    kept = KeptProducts(lambda v: time.sleep(0.01) or 2 * v, tmp_path / "kept", least_seconds=0)
+    assert torch.equal(kept(vector), 2 * vector)
+    assert kept.earlier == 0
+    again = KeptProducts(lambda v: 3 * v, tmp_path / "kept")
+    assert torch.equal(again(vector), 2 * vector)
+    assert again.earlier >= 0.01
+    assert torch.equal(again(vector + 1), 3 * (vector + 1))
+    assert len(list((tmp_path / "kept").iterdir())) == 1  # the second was too fast to be worth a file
 
 
 def test_hessian_of_a_subset_is_over_those_images_and_labelled_so(trained, shapes):

@@ -1,6 +1,10 @@
 """Sweeps, with the notebooks replaced by something quick: skipping, failing, busy runs, and shared processors."""
 
 import os
+import signal
+import subprocess
+import threading
+import time
 
 import pytest
 from helpers import TINY, held_by_another_process, store_hessian, store_landscape, store_spectrum, store_training
@@ -50,6 +54,25 @@ def test_all_stages_of_all_runs_are_executed_in_order(executed):
     outcomes, _ = run_sweep([CONFIGS[0], CONFIGS[2]])
     assert executed == [(seed, stage) for seed in (1001, 3) for stage in STAGES]
     assert {outcome.result for outcome in outcomes.values()} == {"done"}
+
+
+def test_an_interrupt_ends_the_running_notebook_and_begins_no_other(monkeypatch):
+    """The notebook is a process of its own that would take a minute."""
+    calls = []
+
+    def execute(run, stage, parameters):
+        calls.append((run.config.seed, stage))
+        process = subprocess.Popen(["sleep", "60"], start_new_session=True)  # as Jupyter starts its kernels
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        if process.wait() != 0:
+            raise NotebookError("the process died")
+
+    monkeypatch.setattr(sweep, "execute_stage", execute)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep()
+    assert time.monotonic() - began < 30
+    assert calls == [(1001, "train")]
 
 
 def test_a_failed_run_is_reported_and_stops_no_other(executed):

@@ -14,7 +14,7 @@ import torch
 
 from qpatch.engine import compiled, pauli, pauli_kernels, plain_sweeps
 from qpatch.engine.derivatives import last_derivative
-from qpatch.engine.gates import ring_signs, rotation_gates
+from qpatch.engine.gates import qubit_bits, ring_signs, rotation_gates
 from qpatch.engine.kept import kept
 from qpatch.engine.stretch_kernels import state_gradient, sweep_states
 
@@ -138,8 +138,7 @@ def euler_form(angles):
     rotations = torch.stack([diagonal.abs(), lower.abs()], dim=-1)
     after = lower.angle() - diagonal.angle()  # phases of |1> relative to |0>: RZ(a) and RZ(c) up to a common phase
     before = -diagonal.angle() - lower.angle()
-    bits = torch.arange(2**n_qubits)[:, None] >> torch.arange(n_qubits - 1, -1, -1) & 1
-    signs = (1 - 2 * bits).T.to(angles.dtype) / 2
+    signs = (1 - 2 * qubit_bits(n_qubits)).T.to(angles.dtype) / 2
     ring = (1 - ring_signs(n_qubits, angles.dtype, angles.device)) * (torch.pi / 2)
     after, before = -(after @ signs), -(before @ signs)  # (batch, depth, 2^n)
     none = torch.zeros_like(after[:, :1])

@@ -9,11 +9,16 @@ import torch
 from qpatch import ansatz
 
 
+def qubit_bits(n_qubits: int) -> torch.Tensor:
+    """The bit of every qubit in every index of a statevector, qubit 0 the leftmost: ``(2^n, n)`` int64."""
+    return torch.arange(2**n_qubits)[:, None] >> torch.arange(n_qubits - 1, -1, -1) & 1
+
+
 @functools.cache
 @torch.inference_mode(False)  # kept: it may have to serve a later backward
 def ring_signs(n_qubits: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """Diagonal of the CZ ring: ``(2^n,)`` of +-1."""
-    bits = torch.arange(2**n_qubits)[:, None] >> torch.arange(n_qubits - 1, -1, -1) & 1
+    bits = qubit_bits(n_qubits)
     pairs = sum(bits[:, left] * bits[:, right] for left, right in ansatz.ring(n_qubits))
     return (1 - 2 * (pairs % 2)).to(device=device, dtype=dtype)
 

@@ -1,4 +1,4 @@
-"""Pauli coefficients through stretches, compiled for a CPU, as `qpatch.engine.blocks` does in plain PyTorch.
+"""Pauli coefficients through stretches, compiled for a CPU, as `qpatch.engine.plain_sweeps` does in plain PyTorch.
 
 One stretch is one task. A rotation runs along the digits of the later qubits, so every layer rotates the earlier half
 of the qubits, swaps the halves of all strings, and rotates the other half. The coefficients stand in 2^n rows, one a

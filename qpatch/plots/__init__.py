@@ -132,16 +132,23 @@ def draw_learning_rate(ax: Axes, history) -> Axes:
     return ax
 
 
-def draw_by_depth(ax: Axes, summary, column: str, label: str = "", published: bool = False) -> Axes:
-    """A column of a summary against depth, one line a number of patches; published values are dashed and hollow."""
+def draw_along(ax: Axes, summary, along: str, column: str, label: str = "", published: bool = False) -> Axes:
+    """A column of a summary along another, one line a number of patches; published values are dashed and hollow."""
     style = {"ls": "--", "mfc": "white", "alpha": 0.9} if published else {"ls": "-"}
     for n_patches, group in summary.dropna(subset=[column]).groupby("n_patches"):
-        group = group.sort_values("depth")
+        group = group.sort_values(along)
         color, marker = patch_color(n_patches), patch_marker(n_patches)
         name = f"{n_patches} patches" + (" (paper)" if published else "")
-        ax.plot(group["depth"], group[column], color=color, marker=marker, label=name, **style)
+        ax.plot(group[along], group[column], color=color, marker=marker, label=name, **style)
+    ax.set_ylabel(label or column.replace("_", " "))
+    return ax
+
+
+def draw_by_depth(ax: Axes, summary, column: str, label: str = "", published: bool = False) -> Axes:
+    """A column of a summary against depth, as `draw_along` draws it."""
+    draw_along(ax, summary, "depth", column, label, published)
     depths = sorted({depth for line in ax.lines for depth in line.get_xdata()})  # of earlier calls on this axis too
-    ax.set(xlabel="depth", ylabel=label or column.replace("_", " "), xticks=depths)
+    ax.set(xlabel="depth", xticks=depths)
     return ax
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from qpatch import plots
-from qpatch.epochs import size_label
+from qpatch.epochs import NEAR, size_label
 from qpatch.results import RunFolder
 
 ABSENT = "not stored\nin this copy"
@@ -72,21 +72,16 @@ def grid_of_runs(
 
 
 def draw_by_size(ax: Axes, summary: pd.DataFrame, column: str, label: str = "", published: bool = False) -> Axes:
-    """A column of a summary against the number of parameters, one line a number of patches; `published` as there."""
-    style = {"ls": "--", "mfc": "white", "alpha": 0.9} if published else {"ls": "-"}
-    for n_patches, group in summary.dropna(subset=[column]).groupby("n_patches"):
-        group = group.sort_values("n_parameters")
-        color, marker = plots.patch_color(n_patches), plots.patch_marker(n_patches)
-        name = f"{n_patches} patches" + (" (paper)" if published else "")
-        ax.plot(group["n_parameters"], group[column], color=color, marker=marker, label=name, **style)
+    """A column of a summary against the number of parameters, as `plots.draw_along` draws it."""
+    plots.draw_along(ax, summary, "n_parameters", column, label, published)
     ax.set_xscale("log")
     ax.set_xticks([10_000, 20_000, 40_000, 80_000, 160_000], ["10k", "20k", "40k", "80k", "160k"])
     ax.minorticks_off()
-    ax.set(xlabel="parameters", ylabel=label or column.replace("_", " "))
+    ax.set(xlabel="parameters")
     return ax
 
 
-def shade_size(ax: Axes, n_parameters: int, within: float = 0.18) -> Axes:
+def shade_size(ax: Axes, n_parameters: int, within: float = NEAR) -> Axes:
     """Shade the numbers of parameters that count as comparable with a given one: `epochs.of_size`."""
     ax.axvspan(n_parameters * (1 - within), n_parameters * (1 + within), color="#EFEFEF", lw=0, zorder=0)
     return ax

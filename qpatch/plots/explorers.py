@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -19,14 +20,14 @@ from qpatch.results import RunFolder
 def draw_confusion(ax: Axes, confusion: np.ndarray) -> Axes:
     """A confusion matrix ``(classes, classes)`` with its counts; errors are the darker the more there are of them."""
     errors = confusion - np.diag(np.diag(confusion))
-    ax.imshow(errors, cmap="Blues", vmin=0, vmax=max(1, errors.max()) * 1.6)
-    for (row, column), count in np.ndenumerate(confusion):
-        right = row == column
-        style = {"fontweight": "bold", "color": plots.INK} if right else {"color": plots.INK if count else "#BBBBBB"}
-        ax.text(column, row, f"{count}", ha="center", va="center", fontsize=6.5, **style)
-    classes = range(len(confusion))
-    ax.set(xticks=classes, yticks=classes, xlabel="predicted", ylabel="label")
-    ax.grid(False)
+    top = 1.6 * max(1, errors.max())
+    sns.heatmap(
+        errors, annot=confusion, fmt="d", annot_kws={"fontsize": 6.5}, cmap="Blues", vmin=0, vmax=top, cbar=False, ax=ax
+    )
+    for text, ((row, column), count) in zip(ax.texts, np.ndenumerate(confusion), strict=True):
+        text.set(color=plots.INK if count else "#BBBBBB", fontweight="bold" if row == column else "normal")
+    ax.tick_params(axis="y", rotation=0)
+    ax.set(xlabel="predicted", ylabel="label", aspect="equal")
     return ax
 
 
