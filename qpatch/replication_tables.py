@@ -112,7 +112,7 @@ def seed_rows(table: pd.DataFrame) -> Styler:
         for column in columns:
             values = group[column].dropna()
             many = len(values) > 1
-            row[NAMES[column]] = f"{formatted(column, values.mean())} ({values.std():.1g})" if many else MISSING
+            row[NAMES[column]] = f"{formatted(column, values.mean())} ({values.std():.2g})" if many else MISSING
         rows.append(row)
     return plain(pd.DataFrame(rows), text=True)
 
