@@ -17,13 +17,13 @@ from qpatch.spectrum import extreme_eigenpairs
 from qpatch.training import Trainer
 
 SMALL = {
-    **{"stride": 10, "depth": 2, "n_qubits": 4, "n_classes": 4},
+    **{"stride": 5, "depth": 2, "n_qubits": 4, "n_classes": 4},
     **{"n_train": 500, "n_test": 100, "batch_size": 50, "epochs": 10},
 }
 
 
 def small_config(**changes) -> RunConfig:
-    """Four QNNs of four qubits, 500 digits of four classes, ten epochs; any field of `RunConfig` can be changed.
+    """Nine QNNs of four qubits, 500 digits of four classes, ten epochs; any field of `RunConfig` can be changed.
 
     Raises:
         ConfigError: a field that does not exist, or a value that cannot be run.

@@ -12,7 +12,7 @@ import torch
 
 from qpatch.book.exercises import LEVELS, all_exercises, answers
 from qpatch.checks import CHECKS, check
-from qpatch.checks.compare import AnswerError, call, same, same_function, same_set
+from qpatch.checks.compare import AnswerError, call, same, same_function, same_set, to_number
 from qpatch.storage import PROJECT
 
 EXERCISES = {exercise.label: exercise for exercise in all_exercises()}
@@ -121,6 +121,9 @@ def _values(answer) -> list[float]:
         (7, 6, "off by one"),
         (6.25, 2.5, "square or the root"),
         (5.1, 3.0, "too large"),
+        (0.036, 0.03622, "is it rounded"),
+        ([0.05, 0.04], [0.0489, 0.0401], "is it rounded"),
+        ([0.05, 0.04], [0.0489, 0.0421], "wrong in 2 of 2 places"),
         ([2.5], [3.2], "too small"),
         ([1.0, 2.0, 4.0], [4.0, 2.0, 1.0], "opposite order"),
         ([2.0, 4.0, 1.0], [4.0, 2.0, 1.0], "another order"),
@@ -169,6 +172,105 @@ def test_functions_that_are_none_or_raise():
         call(lambda x: x / 0, 1.0)
     with pytest.raises(AnswerError, match=r"the value of your function at \(0.5\) is None"):
         same_function(lambda x: None, lambda x: x, [(0.5,)])
+
+
+def test_a_slip_is_asked_back_only_where_it_is_one():
+    slips = {"is it the diameter?": 6.0}
+    with pytest.raises(AnswerError, match=r"the answer is not right: is it the diameter\?$"):
+        same(6.0, 3.0, slips=slips)
+    same(6.0, 6.0, slips=slips)
+    with pytest.raises(AnswerError, match="too large"):
+        same(7.0, 3.0, slips=slips)
+
+
+def test_arguments_are_shown_as_far_as_they_are_short():
+    given = (0.5, 3, np.array([1.0, 1 / 3]), [[1, 2], [3, 4]], torch.ones(7, 2), len)
+    with pytest.raises(AnswerError) as caught:
+        same_function(lambda *arguments: 5.0, lambda *arguments: 3.0, [given])
+    shown = "0.5, 3, [1, 0.3333], [[1, 2], [3, 4]], an array of shape (7, 2), a function"
+    assert str(caught.value) == f"the value of your function at ({shown}) is too large"
+
+
+def test_one_number_is_taken_from_anything_that_holds_one():
+    assert to_number(np.array([[2.5]])) == to_number(torch.tensor(2.5)) == to_number([2.5]) == 2.5
+    with pytest.raises(AnswerError, match=r"the ratio has the shape \(2,\); give one number"):
+        to_number([1.0, 2.0], "the ratio")
+    with pytest.raises(AnswerError, match="the answer is complex; give a real number"):
+        to_number(1 + 1j)
+
+
+# What readers took for the answer, and what they should be asked back.
+MISTAKES = [
+    ("ex-folds", (lambda means, sizes: (means.T * sizes).sum() / sizes.sum(),), r"\[4, 8\]\].* has the shape \(\)"),
+    ("ex-folds", (lambda means, sizes: np.mean(means, axis=0),), "do all parts count alike"),
+    (
+        "ex-block",
+        (lambda x, y: np.eye(2 ** len(x))[0] * np.nan,),
+        r"\(\[.*\], \[.*\]\) holds values that are not finite",
+    ),
+    ("ex-ring-signs", (lambda n: _chain(n, ring=False),), "closes the ring"),
+    ("ex-ring-signs", (lambda n: np.abs(_chain(n)) if n > 2 else _chain(n),), r"at \(4\) is wrong"),
+    ("ex-ring-signs", (lambda n: _chain(n) if n > 2 else _chain(n, ring=False),), r"\(0, 1\) and \(1, 0\)"),
+    ("ex-error-bar", (2.2, 0.9), "is it rounded"),
+    ("ex-noise", (np.array([0.2, 0.3]),), r"shape \(2,\); give one number"),
+    ("ex-noise", (0.3,), "taken with both signs"),
+    ("ex-copies", (lambda width: np.random.default_rng(0).uniform() ** 9,), "are the draws too few"),
+    ("ex-parting", ([1e-6] + 12 * [1.0],), "too large for this change"),
+    ("ex-parting", (13 * [1e-12],), "too small for this change"),
+    ("ex-luck", (lambda a: 8 / a**2,), "whole number of replicas"),
+    ("ex-parting-rate", (lambda error, factor, bar: np.log(bar / error) / np.log(factor),), "whole number of epochs"),
+    ("ex-order", (np.float32(1e38), np.float32(3e38), np.float32(1)), "overflows"),
+    ("ex-rate", ([1, 2, 3], [1, 2, 3]), "with_own_rate is wrong in 3 of 3 places"),
+    ("ex-seeds", ([[4, 5, 6], [1, 2, 3]], 1.0, 3.0), "the column of seed 1 is wrong"),
+]
+
+
+def _chain(n_qubits: int, ring: bool = True) -> np.ndarray:
+    bits = np.indices((2,) * n_qubits).reshape(n_qubits, -1)
+    pairs = [bits[i] * bits[(i + 1) % n_qubits] for i in range(n_qubits if ring else n_qubits - 1)]
+    return 1 - 2 * (np.sum(pairs, axis=0) % 2)
+
+
+@pytest.mark.parametrize(("label", "given", "message"), MISTAKES)
+def test_mistakes_of_readers_are_named(label, given, message):
+    with pytest.raises(AnswerError, match=message):
+        check(label, *given)
+
+
+def test_mistakes_on_the_way_to_a_right_answer_are_named():
+    """Right answers with one thing wrong in them."""
+    rate, seeds, undo = _solved("ex-rate")[0], _solved("ex-seeds")[0], _solved("ex-undo")[0]
+    ratio, areas = _solved("ex-four-seeds")[0]["least_ratio"], _solved("ex-ground")[0]["areas"]
+    lanczos, block = _solved("ex-lanczos")[0]["lanczos"], _solved("ex-block")[0]["block"]
+    published = _solved("ex-confounded")[0]["published"]
+
+    def unnormalised(product, start, steps):
+        alpha, beta = lanczos(product, start, steps)
+        return alpha * (start @ start), beta
+
+    def without_margin(side):
+        return published[f"trajectory_pc{side}_max"] - published[f"trajectory_pc{side}_min"]
+
+    plain = np.corrcoef(published["initial_lr"], published["depth"])[0, 1]
+    cases = [
+        ("ex-rate", (rate["with_one_rate"], rate["with_own_rate"]), "changed places"),
+        ("ex-seeds", (np.exp(seeds["logarithms"]), 1.0, 1.0), "not their logarithms"),
+        ("ex-seeds", (seeds["logarithms"] / np.log(10), 1.0, 1.0), "natural logarithms"),
+        ("ex-seeds", (seeds["logarithms"], 2 * seeds["spread"], seeds["step"]), "the spread is not"),
+        ("ex-undo", (1 / undo["plain_fall"], undo["undone_fall"]), "4 patches over that of 9"),
+        ("ex-four-seeds", (lambda n, s, p: np.log(ratio(n, s, p)),), "The ratio is asked for"),
+        ("ex-four-seeds", (lambda n, s, p: ratio(n, s, 2 * p),), "p is two-sided"),
+        ("ex-lanczos", (unnormalised,), "has q_1 length one"),
+        ("ex-lanczos", (lambda *given: (lanczos(*given)[0], lanczos(*given)[1] ** 2),), "norm of a rest"),
+        ("ex-ground", ((without_margin(1) * without_margin(2)).to_numpy(),), "is the margin missing"),
+        ("ex-ground", (((without_margin(1) + 5) * (without_margin(2) + 5)).to_numpy(),), "a margin at both ends"),
+        ("ex-ground", (1.01 * areas,), "is it rounded"),
+        ("ex-confounded", (plain,), "are the logarithms missing"),
+        ("ex-block", (lambda x, y: block(x, y) * _chain(len(x)),), "are the controlled-Z gates missing"),
+    ]
+    for label, given, message in cases:
+        with pytest.raises(AnswerError, match=message):
+            check(label, *given)
 
 
 def test_functions_may_do_with_their_arguments_as_they_like():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 import torch
 
 from qpatch import ansatz, engine
-from qpatch.checks.compare import call, fail_unless, same, same_function, same_set, to_values
+from qpatch.checks.compare import call, fail_unless, same, same_function, same_set, to_number, to_values
 from qpatch.config import RunConfig, valid_strides
 from qpatch.engine import blocks, gates
 from qpatch.engine.readout import expectation_values_plainly
@@ -43,7 +45,7 @@ def _hessian_by_hand(hessian, saddle):
 def _plateau(variance):
     found = {}
     for n_qubits, depth in ((4, 2), (4, 16), (6, 16)):
-        found[n_qubits, depth] = float(to_values(call(variance, n_qubits, depth, what="variance")))
+        found[n_qubits, depth] = to_number(call(variance, n_qubits, depth, what="variance"))
         ratio = found[n_qubits, depth] / _shift_variance(n_qubits, depth)
         fail_unless(
             0.5 < ratio < 2,
@@ -99,7 +101,18 @@ def _block(block):
         return blocks.stretch_states(angles)[0]
 
     generator = np.random.default_rng(5)
-    same_function(block, expected, [tuple(generator.uniform(0, np.pi, size=(2, 4))) for _ in range(3)])
+    arguments = [tuple(generator.uniform(0, np.pi, size=(2, n_qubits))) for n_qubits in (3, 4, 5)]
+
+    def swapped(x_angles, y_angles):
+        qubits = zip(torch.from_numpy(x_angles), torch.from_numpy(y_angles), strict=True)
+        states = [(gates.rotation_gates(x, "x") @ gates.rotation_gates(y, "y"))[:, 0] for x, y in qubits]
+        return reduce(torch.kron, states) * _signs(len(x_angles))
+
+    slips = {
+        "is RX applied before RY?": swapped,
+        "are the controlled-Z gates missing?": lambda *angles: expected(*angles) * _signs(len(angles[0])),
+    }
+    same_function(block, expected, arguments, slips=slips)
 
 
 def _readout(outputs):
@@ -118,10 +131,19 @@ def _engine_memory(gigabytes):
 
 
 def _ring_signs(signs):
-    def expected(n_qubits):
-        return gates.ring_signs(n_qubits, torch.float64, torch.device("cpu"))
+    def open_chain(n_qubits):
+        closing = np.ones((2,) * n_qubits)
+        closing[(1, *[slice(None)] * (n_qubits - 2), 1)] = -1
+        return _signs(n_qubits).numpy() * closing.ravel()
 
-    same_function(signs, expected, [(2,), (4,), (6,)])
+    slips = {"is the pair missing that closes the ring?": open_chain}
+    same_function(signs, _signs, [(4,), (6,)], slips=slips)
+    slips = {"the ring has its pair twice here, (0, 1) and (1, 0)": open_chain}
+    same_function(signs, _signs, [(2,)], slips=slips)
+
+
+def _signs(n_qubits: int) -> torch.Tensor:
+    return gates.ring_signs(n_qubits, torch.float64, torch.device("cpu"))
 
 
 CHECKS = {

@@ -6,7 +6,7 @@ The self-checks of the exercises (`qpatch.checks`) are made of these; nothing he
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ FACTORS = {
         "is 100 times too small: is the scale c missing, or a percentage expected?",
     ),
 }
+ROUNDED = 0.03  # an answer this near, relative to each value, may be the right one rounded to two digits
+SHOWN = 6  # values of an argument that a message shows
+ALMOST = f"is right to {100 * ROUNDED:g} per cent only: is it rounded? Give it as computed"
 NOT_DONE = "not done yet: put your code in the place of `...` or of the `raise` line"
 
 
@@ -65,7 +68,25 @@ def to_values(answer, what: str = "the answer") -> np.ndarray:
     return values
 
 
-def same(answer, expected, tolerance: float = 1e-6, what: str = "the answer") -> None:
+def to_number(answer, what: str = "the answer") -> float:
+    """A number, or a list, array or tensor of one.
+
+    Raises:
+        AnswerError: nothing there yet, no real number, more than one, or one that is not finite.
+    """
+    values = to_values(answer, what)
+    fail_unless(values.size == 1, f"{what} has the shape {values.shape}; give one number")
+    fail_unless(np.isrealobj(values), f"{what} is complex; give a real number")
+    return values.item()
+
+
+def same(
+    answer,
+    expected,
+    tolerance: float = 1e-6,
+    what: str = "the answer",
+    slips: Mapping[str, object] | None = None,
+) -> None:
     """Numbers that must agree in shape and value.
 
     Args:
@@ -73,6 +94,7 @@ def same(answer, expected, tolerance: float = 1e-6, what: str = "the answer") ->
         expected: what it should be.
         tolerance: of the largest deviation, relative to the largest expected magnitude.
         what: the subject of the message.
+        slips: wrong answers that this exercise invites, each under the question to ask back.
 
     Raises:
         AnswerError: they do not agree; the message says how, as far as that is recognised, but not the value.
@@ -80,6 +102,10 @@ def same(answer, expected, tolerance: float = 1e-6, what: str = "the answer") ->
     values, wanted = to_values(answer, what), to_values(expected)
     if values.shape != wanted.shape and values.size == wanted.size == 1:
         values = values.reshape(wanted.shape)
+    for question, slip in (slips or {}).items():
+        slip = to_values(slip)
+        if values.shape == slip.shape and _close(values, slip, tolerance) and not _close(slip, wanted, tolerance):
+            raise AnswerError(f"{what} is not right: {question}")
     if values.shape != wanted.shape:
         _complain_of_shape(values, wanted, what)
     if not _close(values, wanted, tolerance):
@@ -104,15 +130,25 @@ def same_function(
     arguments: Iterable[tuple],
     tolerance: float = 1e-6,
     what: str = "your function",
+    slips: Mapping[str, Callable] | None = None,
 ) -> None:
     """A function whose values must agree with another's for some arguments.
+
+    Args:
+        answer: the function.
+        expected: what it should be.
+        arguments: a tuple for every call.
+        tolerance: as for `same`.
+        what: the subject of the message.
+        slips: wrong functions that this exercise invites, each under the question to ask back.
 
     Raises:
         AnswerError: it is none, it raises, or a value differs.
     """
     for given in arguments:
-        shown = ", ".join(f"{value:g}" if isinstance(value, (int, float)) else "..." for value in given)
-        same(call(answer, *given, what=what), expected(*given), tolerance, f"the value of {what} at ({shown})")
+        value, shown = call(answer, *given, what=what), ", ".join(map(_shown, given))
+        wrong = {question: slip(*given) for question, slip in (slips or {}).items()}
+        same(value, expected(*given), tolerance, f"the value of {what} at ({shown})", wrong)
 
 
 def call(function: Callable, *arguments, what: str = "your function"):
@@ -129,6 +165,17 @@ def call(function: Callable, *arguments, what: str = "your function"):
         raise AnswerError(NOT_DONE) from None
     except Exception as error:
         raise AnswerError(f"{what} raised {type(error).__name__}: {error}") from error
+
+
+def _shown(value) -> str:
+    """An argument as a message shows it: a number or a few of them in full, of anything larger its shape."""
+    if callable(value):
+        return "a function"
+    values = np.asarray(value)
+    if values.size > SHOWN:
+        return f"an array of shape {values.shape}"
+    text = np.array2string(values, separator=", ", formatter={"all": "{:.4g}".format})
+    return " ".join(text.split())
 
 
 def _copied(value):
@@ -148,6 +195,10 @@ def _complain_of_shape(values: np.ndarray, wanted: np.ndarray, what: str) -> Non
 
 def _close(values: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
     return bool(np.abs(values - wanted).max(initial=0.0) <= tolerance * np.abs(wanted).max(initial=0.0))
+
+
+def _rounded(values: np.ndarray, wanted: np.ndarray) -> bool:
+    return bool((np.abs(values - wanted) <= ROUNDED * np.abs(wanted)).all())
 
 
 def _clues(values: np.ndarray, wanted: np.ndarray, tolerance: float) -> Iterator[str]:
@@ -171,6 +222,8 @@ def _clues(values: np.ndarray, wanted: np.ndarray, tolerance: float) -> Iterator
             yield "is off by one"
         if _close(values, wanted**2, tolerance) or (right >= 0 and _close(values, wanted**0.5, tolerance)):
             yield "is the square or the root of what it should be"
+        if _rounded(values, wanted):
+            yield ALMOST
         yield f"is too {'large' if value > right else 'small'}"
     yield "is not right"
 
@@ -185,6 +238,8 @@ def _clues_of_arrays(values: np.ndarray, wanted: np.ndarray, tolerance: float) -
     offset = values - wanted
     if _close(offset, np.full_like(offset, offset.flat[0]), tolerance):
         yield "is off by the same amount everywhere"
+    if _rounded(values, wanted):
+        yield ALMOST
     wrong = np.argwhere(np.abs(offset) > tolerance * np.abs(wanted).max())
     where = ", ".join(str(index) for index in wrong[0])
     yield f"is wrong in {len(wrong)} of {values.size} places, the first at index {where}"

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from qpatch.checks.compare import call, fail_unless, same, same_function, to_values
+from qpatch.checks.compare import call, fail_unless, same, same_function, to_number, to_values
 from qpatch.config import RunConfig
 from qpatch.data import load_dataset
 from qpatch.lines import nearest_copy
@@ -56,11 +56,16 @@ def _highest(falling):
 
 def _ground(areas):
     table = reference_table("runs")
-    sides = [
-        (table[f"trajectory_pc{axis}_max"] + 5).to_numpy() - (table[f"trajectory_pc{axis}_min"] - 5).to_numpy()
-        for axis in (1, 2)
-    ]
-    same(areas, sides[0] * sides[1], 1e-4, "the array of areas")
+
+    def product(margin):
+        sides = [
+            (table[f"trajectory_pc{axis}_max"] + margin) - (table[f"trajectory_pc{axis}_min"] - margin)
+            for axis in (1, 2)
+        ]
+        return (sides[0] * sides[1]).to_numpy()
+
+    slips = {"is the margin missing?": product(0), "is there a margin at both ends?": product(2.5)}
+    same(areas, product(5), 1e-4, "the array of areas", slips)
 
 
 def _copies(nearer):
@@ -68,11 +73,12 @@ def _copies(nearer):
     for width in (math.pi, 1.5 * math.pi, 2 * math.pi):
         a, b = generator.uniform(0, width, size=(2, 200_000))
         share = np.mean(nearest_copy(b, a) != b)
-        found = float(to_values(call(nearer, width, what="nearer"), "the probability"))
+        found = to_number(call(nearer, width, what="nearer"), "the probability")
         fail_unless(0 <= found <= 1, "a probability lies between 0 and 1")
         fail_unless(
             abs(found - share) < 0.01,
-            f"the probability is too {'large' if found > share else 'small'} for a width of {width / math.pi:g} pi",
+            f"the probability is too {'large' if found > share else 'small'} for a width of {width / math.pi:g} pi;"
+            " if it is simulated, are the draws too few?",
         )
 
 
@@ -95,7 +101,7 @@ def _shift(by_shift):
 
 
 def _difference_step(best):
-    found, precision = float(to_values(best, "the best step")), np.finfo(np.float64).eps
+    found, precision = to_number(best, "the best step"), np.finfo(np.float64).eps
     fail_unless(found > 0, "a step is positive")
     fail_unless(
         found < 30 * precision ** (1 / 3), "this step is too large: the error of the chord still falls below it"

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import torch
 from scipy.optimize import brentq
-from scipy.stats import binom, ttest_ind_from_stats
+from scipy.stats import binom, norm, t, ttest_ind_from_stats
 
 from qpatch.checks.compare import call, fail_unless, same, same_function, same_set, to_values
 from qpatch.classroom import small_config, trained
@@ -90,10 +90,13 @@ def _chance(chance):
 
 
 def _confounded(correlation):
-    rates, depths = np.log(list(PAPER_LEARNING_RATES.values())), np.log(list(PAPER_LEARNING_RATES))
-    centred = rates - rates.mean(), depths - depths.mean()  # each of the four pairs as often as any other
-    wanted = centred[0] @ centred[1] / np.linalg.norm(centred[0]) / np.linalg.norm(centred[1])
-    same(correlation, wanted, 1e-3, "the correlation")
+    def cosine(rates, depths):
+        rates, depths = rates - rates.mean(), depths - depths.mean()  # each of the four pairs as often as any other
+        return rates @ depths / np.linalg.norm(rates) / np.linalg.norm(depths)
+
+    rates, depths = np.array(list(PAPER_LEARNING_RATES.values())), np.array(list(PAPER_LEARNING_RATES))
+    slips = {"are the logarithms missing?": cosine(rates, depths)}
+    same(correlation, cosine(np.log(rates), np.log(depths)), 1e-4, "the correlation", slips)
 
 
 def _power_law(a, b):
@@ -108,7 +111,8 @@ def _power_law(a, b):
 def _order(a, b, c):
     for number in (a, b, c):
         fail_unless(isinstance(number, np.float32), f"give numbers of type np.float32, not {type(number).__name__}")
-    left, right = (a + b) + c, a + (b + c)
+    with np.errstate(over="ignore", invalid="ignore"):
+        left, right = (a + b) + c, a + (b + c)
     fail_unless(bool(np.isfinite([left, right]).all()), "a sum overflows; take smaller numbers")
     fail_unless(left != right, "both orders give the same sum; let one addition lose digits that the other keeps")
 
@@ -120,11 +124,13 @@ def _parting(differences):
         values.shape == (config.epochs + 1,), f"give {config.epochs + 1} differences, that at the start included"
     )
     fail_unless(bool((values >= 0).all()), "a difference is negative; take magnitudes")
+    fail_unless(values.max() > 0, "the two runs do not differ at all; was `change=1e-6` given to one of them?")
+    ratio = values.max() / np.abs(trained(config, change=1e-6).losses - trained(config).losses).max()
     fail_unless(
-        values.max() > 0, "the two runs do not differ at all; was the angle changed before the Trainer was made?"
+        0.01 < ratio < 100,  # rounding has its part in differences so small
+        f"the differences are too {'large' if ratio > 1 else 'small'} for this change; are both runs of `config`, and"
+        " is the change 1e-6?",
     )
-    slope = abs(trained(config.replace(epochs=1), 1e-3).losses[0] - trained(config.replace(epochs=1)).losses[0]) / 1e-3
-    fail_unless(values[0] < 1e-4 * max(slope, 1), "the difference at the start is too large for a change of 1e-6")
 
 
 def _parting_rate(epochs_to_part):
@@ -134,14 +140,23 @@ def _parting_rate(epochs_to_part):
             error, epochs = error * factor, epochs + 1
         return epochs
 
-    same_function(epochs_to_part, expected, [(1e-7, 3.0, 1e-4), (2e-6, 12.0, 1e-3), (3e-3, 5.0, 1e-4)])
+    def real(error, factor, bar):
+        return np.log(bar / error) / np.log(factor)
+
+    slips = {
+        "give a whole number of epochs": real,
+        "an error that is above the bar already needs no epoch": lambda *given: np.ceil(real(*given)),
+    }
+    arguments = [(1e-7, 3.0, 1e-4), (2e-6, 12.0, 1e-3), (3e-3, 5.0, 1e-4)]
+    same_function(epochs_to_part, expected, arguments, slips=slips)
 
 
 def _luck(replicas_needed):
     def expected(a):
         return next(n for n in itertools.count(1) if a >= 2 * (2 / n) ** 0.5)
 
-    same_function(replicas_needed, expected, [(0.7,), (1.3,), (3.0,), (0.11,)])
+    slips = {"give a whole number of replicas": lambda a: 8 / a**2, "is n large enough?": lambda a: 8 // a**2}
+    same_function(replicas_needed, expected, [(0.7,), (1.3,), (3.0,), (0.11,)], slips=slips)
 
 
 def _four_seeds(least_ratio):
@@ -151,7 +166,21 @@ def _four_seeds(least_ratio):
 
         return np.exp(brentq(surplus, 1e-9, 100 * s, xtol=1e-12))
 
-    same_function(least_ratio, expected, [(4, 0.1, 0.0025), (4, 0.3, 0.05), (10, 0.2, 0.01)], 1e-5)
+    def ratio(quantile, n, s):
+        return np.exp(quantile * s * np.sqrt(2 / n))
+
+    slips = {
+        "is this the difference of the logarithms? The ratio is asked for": lambda *given: np.log(expected(*given)),
+        "how many degrees of freedom have the two variances together?": lambda n, s, p: ratio(
+            t.ppf(1 - p / 2, n - 1), n, s
+        ),
+        "is it a quantile of the normal law? With few seeds use Student's": lambda n, s, p: ratio(
+            norm.ppf(1 - p / 2), n, s
+        ),
+        "p is two-sided: half of it lies at either end": lambda n, s, p: ratio(t.ppf(1 - p, 2 * n - 2), n, s),
+        "is it the standard error of one mean, not of a difference?": lambda n, s, p: expected(n, s / 2**0.5, p),
+    }
+    same_function(least_ratio, expected, [(4, 0.1, 0.0025), (4, 0.3, 0.05), (10, 0.2, 0.01)], 1e-5, slips=slips)
 
 
 CHECKS = {
