@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from qpatch.book.myst import Labels, blocks, collect_labels, plain
+from qpatch.book.myst import Labels, blocks, collect_labels, plain, plain_code
 from qpatch.storage import PROJECT
 
 HERE = PROJECT / "book" / "paper" / "here.md"
@@ -38,7 +38,12 @@ def test_fences_inside_of_code_are_code():
     [
         ("See {eq}`eq-a` and {eq}`eq-b`.", "See (1) and (2) of *There*."),
         ("See {numref}`fig-c`, {ref}`ex-d`.", "See figure 3, the exercise “Signs” of *There*."),
-        ("{ref}`this one <ex-d>`", "this one"),
+        ("{ref}`this one <ex-d>`", "This one"),
+        (
+            "{numref}`fig-c` shows. {numref}`fig-c` is\nseen, {numref}`fig-c`.",
+            "Figure 3 shows. Figure 3 is\nseen, figure 3.",
+        ),
+        ("- {ref}`ex-d`\n> see\n> {numref}`fig-c`", "- The exercise “Signs” of *There*\n> see\n> figure 3"),
         ("{numref}`Figure %s <fig-c>`", "Figure 3"),
         ("{doc}`../there` and {doc}`/book/there`", "*There* and *There*"),
         ("{doc}`that page\n<../there>` again", "*that page* again"),
@@ -64,6 +69,20 @@ def test_fences_inside_of_code_are_code():
 )
 def test_each_construct_becomes_plain(source, expected):
     assert plain(source, HERE, LABELS) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ('say("in {doc}`../there`.")', 'say("in *There*.")'),
+        ('say(f"{x:.2g} in {{numref}}`fig-c`")', 'say(f"{x:.2g} in figure 3")'),
+        ('"{eq}`eq-b`, {ref}`ex-d`, {ref}`so <ex-d>`"', '"(2) of *There*, the exercise “Signs” of *There*, so"'),
+        ('f"[more](../there.md) or [out](https://a.b/c.md)"', 'f"*more* or [out](https://a.b/c.md)"'),
+        ('table[name](x)\n{"eq": f"`{name}`"}', 'table[name](x)\n{"eq": f"`{name}`"}'),
+    ],
+)
+def test_references_in_the_strings_of_code_become_words(code, expected):
+    assert plain_code(code, HERE, LABELS) == expected
 
 
 def test_plain_markdown_stays_as_it_is():

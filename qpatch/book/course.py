@@ -18,7 +18,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from qpatch.book.exercises import LEVELS, YOUR_TEXT, Exercise, exercises_of, pages
-from qpatch.book.myst import Labels, blocks, cell_figure, collect_labels, plain
+from qpatch.book.myst import Labels, blocks, cell_figure, collect_labels, plain, plain_code
 from qpatch.storage import PROJECT, write_atomically
 
 BUILD = PROJECT / "_build"
@@ -126,9 +126,9 @@ def _texts(text: list[str], page: Path, labels: Labels) -> list[nbformat.Noteboo
 
 
 def _chapter_code(cell, page: Path, labels: Labels) -> list[nbformat.NotebookNode]:
-    """The chapter's own code, and the caption of its figure, which only the book knows how to place."""
+    """The chapter's own code, words for references in it, and the caption of its figure, which only the book places."""
     tags = [tag for tag in cell.metadata.get("tags", []) if tag not in SHOWN_TAGS]
-    cells = [new_code_cell(cell.source, metadata={"tags": tags} if tags else {})]
+    cells = [new_code_cell(plain_code(cell.source, page, labels), metadata={"tags": tags} if tags else {})]
     figure = cell_figure(cell)
     if figure.get("caption"):
         number = labels.texts[figure["name"]][0].capitalize()

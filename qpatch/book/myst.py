@@ -24,6 +24,10 @@ from qpatch.storage import PROJECT
 
 FENCES = ("fence", "colon_fence")
 BOXES = ("admonition", "note", "tip", "warning", "important", "seealso", "hint", "caution", "attention", "danger")
+REFERENCES = ("doc", "ref", "numref", "eq")
+ROLE_IN_CODE = re.compile(rf"\{{{{1,2}}({'|'.join(REFERENCES)})\}}{{1,2}}`([^`]+)`")  # doubled braces: in an f-string
+LINK_IN_CODE = re.compile(r"\[([^\]]*)\]\([^():\s]*\.md\)")
+BEGINNING = re.compile(r"(^|[.!?]\s+|(^|\n)\s*[-*]\s+)\Z")  # what stands before the first word of a sentence
 TARGET = re.compile(r"(?P<text>.*?)\s*<(?P<target>[^<>]+)>", re.DOTALL)
 
 
@@ -137,6 +141,15 @@ def plain(text: str, page: Path, labels: Labels) -> str:
     return "\n\n".join(part for block in blocks(text) if (part := _plain_block(block, page, labels)))
 
 
+def plain_code(code: str, page: Path, labels: Labels) -> str:
+    """Code whose strings hold no references of the book any more, but their words; for the arguments see `plain`."""
+
+    def words(match: re.Match) -> str:
+        return _role(match[1], match[2], page, labels).replace('"', "”")  # it stands in a string
+
+    return LINK_IN_CODE.sub(r"*\1*", ROLE_IN_CODE.sub(words, code))
+
+
 def _plain_block(block: Block, page: Path, labels: Labels) -> str:
     if not block.name:
         return _plain_text(block.source, page, labels)
@@ -169,10 +182,21 @@ def _plain_text(text: str, page: Path, labels: Labels) -> str:
             pattern, words = _inline(child, page, labels)
             if pattern:
                 start, stop = token.map
-                changed = re.sub(pattern, words, "\n".join(lines[start:stop]), count=1)
-                changed = changed.split("\n")
+                named = child.meta.get("name") in REFERENCES
+                changed = _substituted(pattern, words, "\n".join(lines[start:stop]), named).split("\n")
                 lines[start:stop] = changed + [""] * (stop - start - len(changed))
     return "\n".join(line for number, line in enumerate(lines) if number not in dropped).strip("\n")
+
+
+def _substituted(pattern: str, words: str, text: str, capital: bool) -> str:
+    """The first match replaced; ``capital``: with a capital, where it begins a sentence."""
+    match = re.search(pattern, text)
+    if not match:
+        return text
+    words = match.expand(words)
+    if capital and BEGINNING.search(text[: match.start()]):
+        words = words[:1].upper() + words[1:]
+    return text[: match.start()] + words + text[match.end() :]
 
 
 def _inline(child: Token, page: Path, labels: Labels) -> tuple[str, str]:
