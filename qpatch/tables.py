@@ -147,7 +147,7 @@ def spectra(runs: Sequence[RunFolder]) -> Styler:
                 "Products": str(sum(record["products"].values())),
             }
         )
-    return plain(pd.DataFrame(rows), text=True)
+    return _by_run(rows)
 
 
 def curvature_structure(runs: Sequence[RunFolder]) -> Styler:
@@ -169,7 +169,7 @@ def curvature_structure(runs: Sequence[RunFolder]) -> Styler:
                 "(random)": f"{record['logit_overlap_random']:.4f}",
             }
         )
-    return plain(pd.DataFrame(rows), text=True)
+    return _by_run(rows)
 
 
 def slices(runs: Sequence[RunFolder]) -> Styler:
@@ -185,9 +185,15 @@ def slices(runs: Sequence[RunFolder]) -> Styler:
         }
         barrier = max(line["barrier"] for line in record["lines"].values())
         rows.append(_run_columns(run) | held | {"Barrier": f"{barrier:.2g}"})
-    return plain(pd.DataFrame(rows), text=True)
+    return _by_run(rows)
 
 
 def _run_columns(run: RunFolder) -> dict[str, str]:
     config = run.config
     return {"Qubits": str(config.n_qubits), "Patches": str(config.n_patches), "Depth": str(config.depth)}
+
+
+def _by_run(rows: list[dict[str, str]]) -> Styler:
+    """A table of runs, without the number of qubits where all share it, for room."""
+    table = pd.DataFrame(rows)
+    return plain(table.drop(columns="Qubits") if table["Qubits"].nunique() == 1 else table, text=True)
