@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from qpatch.config import PAPER_DEPTHS
 from qpatch.derived import read_table
 from qpatch.results import RunFolder, reference_table, summary
 from qpatch.tables import paper_runs, small_runs
@@ -167,6 +168,8 @@ def verdict_over_seeds(claim: Claim, tests: pd.DataFrame) -> str:
     if claim.kind == "turn":
         steps = rows.sort_values("step")
         signs = [{"rises": 1, "falls": -1}.get(outcome, 0) for outcome in steps["outcome"]]
+        if len(steps) < len(PAPER_DEPTHS) - 1:
+            return "not tested: seeds are missing at some of its depths"
         return "holds" if turns_up(signs) else "undecided" if 0 in signs else "does not hold"
     if claim.kind == "level" and against:
         agree, total = rows[["agree", "pairs"]].iloc[0]

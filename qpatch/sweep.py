@@ -19,6 +19,7 @@ from qpatch.notebooks import execute_stage, stage_state
 from qpatch.results import STAGES, ResultError, RunFolder
 from qpatch.storage import processors
 
+FROM_PATH = ("landscape", "slices")  # stages that start from the whole path of a training
 BUSY = 75  # exit status of a run that another process holds (EX_TEMPFAIL)
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -108,11 +109,22 @@ def execute_run(
     return executed
 
 
+def possible_stages(run: RunFolder, wanted: Sequence[str]) -> tuple[str, ...]:
+    """The wanted stages, less those that need the whole path of a training that came without it, as with a clone."""
+    bare = run.state("train") == "done" and not run.file("trajectory.safetensors").exists()
+    return tuple(stage for stage in wanted if not (bare and stage in FROM_PATH))
+
+
 def pending_stages(
     runs: Sequence[RunFolder], parameters: dict, wanted: Sequence[str] = STAGES
 ) -> list[tuple[RunConfig, str]]:
-    """The wanted stages of the runs that have no current result."""
-    return [(run.config, stage) for run in runs for stage in wanted if stage_state(run, stage, parameters) != "done"]
+    """The wanted stages of the runs that have no current result and can be computed."""
+    return [
+        (run.config, stage)
+        for run in runs
+        for stage in possible_stages(run, wanted)
+        if stage_state(run, stage, parameters) != "done"
+    ]
 
 
 def share_processors(runs: int, workers: int | None = None) -> tuple[int, int]:
@@ -178,8 +190,12 @@ def _execute_missing(
     run: RunFolder, parameters: dict, wanted: Sequence[str], ended: Callable[[str, float], None]
 ) -> Outcome:
     began, message = time.perf_counter(), ""
+    possible = possible_stages(run, wanted)
+    barred = [stage for stage in wanted if stage not in possible and stage_state(run, stage, parameters) != "done"]
+    if barred:
+        message = f"left out: {', '.join(barred)}; the whole path of this training is not published, see `qpatch run`"
     try:
-        result = "done" if execute_run(run, parameters, ended, wanted) else "skipped"
+        result = "done" if execute_run(run, parameters, ended, possible) else "skipped"
     except BusyError as error:
         result, message = "busy", str(error)
     except Exception as error:  # whatever ends a run must not end the sweep

@@ -165,6 +165,21 @@ def test_a_sweep_says_what_is_left_after_every_stage(executed):
     assert len(lines) == 6  # and one a run
 
 
+def test_stages_from_a_path_that_is_not_published_are_left_out(executed):
+    """As with a run that came with a clone: all but its cache is there."""
+    run = RunFolder(TINY)
+    store_all_stages(TINY)
+    (run.path / "landscape.json").unlink()
+    run.file("trajectory.safetensors").unlink()
+    assert sweep.possible_stages(run, STAGES) == ("train", "hessian", "spectrum")
+    assert sweep.pending_stages([run], {}) == []
+    (outcome,) = sweep.execute_sweep([run], {}, 1, lambda line: None)
+    assert (outcome.result, executed) == ("skipped", [])
+    assert outcome.message.startswith("left out: landscape; ")
+    run.file("trajectory.safetensors").touch()
+    assert sweep.pending_stages([run], {}) == [(TINY, "landscape")]
+
+
 def test_what_is_done_is_not_pending():
     store_all_stages(TINY)
     assert sweep.pending_stages([RunFolder(TINY)], {}) == []

@@ -88,16 +88,19 @@ def test_a_world_without_differences_is_undecided():
 
 def test_a_trend_that_turns_is_told_from_one_that_does_not():
     def law(n_patches, depth, n_parameters, last=1.5):
-        factor = {50: 2.0, 100: 1.0, 200: last}[depth]
+        factor = {50: 3.0, 100: 2.0, 150: 1.0, 200: last}[depth]
         return dict.fromkeys(("train_loss", "lambda_max", "test_loss", "test_accuracy"), factor)
 
-    tests = verdicts_table(made_up(law), pd.DataFrame())
+    depths = [(6, depth) for depth in (50, 100, 150, 200)]
+    tests = verdicts_table(made_up(law, sizes=depths), pd.DataFrame())
     assert verdict_of("turning", tests) == "holds"
-    assert tests.query("claim == 'turning'")["outcome"].tolist() == ["falls", "rises"]
-    seeds = made_up(lambda *size: law(*size, last=0.5))
+    assert tests.query("claim == 'turning'")["outcome"].tolist() == ["falls", "falls", "rises"]
+    seeds = made_up(lambda *size: law(*size, last=0.5), sizes=depths)
     assert verdict_of("turning", verdicts_table(seeds, pd.DataFrame())) == "does not hold"
-    seeds = made_up(lambda *size: law(*size, last=1.0))
+    seeds = made_up(lambda *size: law(*size, last=1.0), sizes=depths)
     assert verdict_of("turning", verdicts_table(seeds, pd.DataFrame())) == "undecided"
+    seeds = made_up(law, sizes=depths[:2] + depths[3:])
+    assert verdict_of("turning", verdicts_table(seeds, pd.DataFrame())).startswith("not tested")
 
 
 @pytest.mark.parametrize(("power", "expected"), [(-1.0, "holds"), (0.0, "undecided"), (1.0, "does not hold")])
