@@ -16,7 +16,7 @@ from qpatch import tables
 from qpatch.storage import PROJECT
 
 SCHEMA = 1
-NOT_MEASURED = "Not measured yet."
+NOT_MEASURED = "Not measured for this copy."
 OPERATIONS = {"step": "Loss and gradient", "evaluation": "Logits", "hvp": "Hessian-vector product"}
 
 

@@ -50,7 +50,7 @@ VARIANTS = {
     for variant in (
         Variant(STANDARD, "single precision, compiled kernels, a whole mini-batch at a time"),
         Variant("repeat", "nothing but the version of the code, where that is another one"),
-        Variant("again", "nothing at all from repeat: the same once more"),
+        Variant("again", "nothing from repeat that should change a bit: trained once more"),
         Variant("pieces-500", "gradients of 500 images at a time", piece=500),
         Variant("pieces-250", "gradients of 250 images at a time", piece=250),
         Variant("pieces-200", "gradients of 200 images at a time", piece=200),
