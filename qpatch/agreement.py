@@ -122,7 +122,9 @@ def run_partings(table: pd.DataFrame, bar: float = PARTED) -> pd.DataFrame:
     """A row a full run of an agreement table: worst difference in epoch 0, parting, worst before it.
 
     ``parting`` is missing where the author's test losses are not published, or where the runs never part;
-    ``published_epochs`` tells the two apart.
+    ``published_epochs`` tells the two apart. Table 1 has every run's test loss at its best epoch: where both runs
+    have the same, ``reported`` is that epoch, and ``reported_apart`` says whether the losses differ by more than
+    ``bar``.
     """
     rows = []
     for (run_id, n_patches, depth), group in table.groupby(["run_id", "n_patches", "depth"], sort=False):
@@ -132,9 +134,13 @@ def run_partings(table: pd.DataFrame, bar: float = PARTED) -> pd.DataFrame:
         together = epochs if parted is None else epochs[epochs["at"] < parted]
         row = {"run_id": run_id, "n_patches": n_patches, "depth": depth, "first_epoch": first.max()}
         row |= {"published_epochs": len(epochs), "parting": parted, "before": together["difference"].max()}
+        table_1 = group.query("source == 'Table 1'").set_index("quantity")
+        best, loss = table_1.loc["best_epoch"], table_1.loc["test_loss", "difference"]
+        row |= {"reported": None if best["difference"] else int(best["ours"]), "reported_apart": loss > bar}
         rows.append(row)
     columns = ["run_id", "n_patches", "depth", "first_epoch", "published_epochs", "parting", "before"]
-    return pd.DataFrame(rows, columns=columns).astype({"parting": "Int64"})
+    columns += ["reported", "reported_apart"]
+    return pd.DataFrame(rows, columns=columns).astype({"parting": "Int64", "reported": "Int64"})
 
 
 def first_epoch_problems(run: RunFolder) -> list[str]:

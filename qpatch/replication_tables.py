@@ -23,13 +23,19 @@ NAMES = HEADINGS | {
 }
 NAMES |= {"best_epoch": "Best epoch", "lambda_max": "λ max"}
 NO_LOG = "no log published"
+MANY_UNITS = 1000  # of which nobody can make anything
 
 
 def parting_rows(partings: pd.DataFrame) -> Styler:
     """Where each full run parts, of `agreement.run_partings`."""
     rows = []
     for row in partings.itertuples():
-        parted = NO_LOG if not row.published_epochs else "never" if pd.isna(row.parting) else f"epoch {row.parting}"
+        if row.published_epochs:
+            parted = "never" if pd.isna(row.parting) else f"epoch {row.parting}"
+        elif pd.isna(row.reported):
+            parted = NO_LOG
+        else:
+            parted = f"{NO_LOG}; {'apart' if row.reported_apart else 'together'} at epoch {row.reported}"
         rows.append(
             {
                 "Patches": str(row.n_patches),
@@ -43,7 +49,7 @@ def parting_rows(partings: pd.DataFrame) -> Styler:
 
 
 def agreement_rows(table: pd.DataFrame) -> Styler:
-    """Numbers that are reported once a run, of an agreement table: published, ours, difference, units."""
+    """Numbers that are reported once a run, of an agreement table: published, ours, differences, units."""
     rows = [
         {
             "Patches": str(row.n_patches),
@@ -52,7 +58,8 @@ def agreement_rows(table: pd.DataFrame) -> Styler:
             "Paper": f"{row.published:.6g}",
             "Ours": f"{row.ours:.6g}",
             "Difference": f"{row.difference:.2g}",
-            "Units": f"{row.units:,.0f}" if row.units < 1e5 else f"{row.units:.0e}",
+            "Per cent": MISSING if row.quantity == "best_epoch" else f"{100 * row.difference / abs(row.published):.2g}",
+            "Units": f"{row.units:,.0f}" if row.units <= MANY_UNITS else f"> {MANY_UNITS:,}",
         }
         for row in table.itertuples()
     ]

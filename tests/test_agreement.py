@@ -104,6 +104,21 @@ def test_a_configuration_without_a_published_log_has_no_parting():
     assert first_epoch_problems(run) == []
 
 
+def test_without_a_log_table_1_tells_whether_runs_are_together_at_the_best_epoch():
+    config = RunConfig(depth=200)  # the author's best epoch is 46
+    run = store_training(config, [1.0] * 47 + [0.5] + [0.75] * 3)
+    history, published = run.history(), author_says("runs", config).iloc[0]
+    for off, apart in ((9e-5, False), (2e-4, True)):
+        history.loc[history["epoch"] == 46, "test_loss"] = published["test_loss"] + off
+        run.write_csv("history.csv", history)
+        run.write_record("train", {}, 1.0, MACHINE, best_epoch=46)
+        (row,) = run_partings(agreement_table([run])).itertuples()
+        assert (row.reported, row.reported_apart) == (46, apart)
+    run.write_record("train", {}, 1.0, MACHINE, best_epoch=45)
+    (row,) = run_partings(agreement_table([run])).itertuples()
+    assert row.reported is pd.NA
+
+
 def test_only_full_runs_are_compared():
     other = store_training(RunConfig(seed=5), [1.0, 0.5] + [1.0] * 49)
     table = agreement_table([other])

@@ -70,6 +70,33 @@ def test_members_say_where_they_part_and_which_are_the_same():
     assert table.loc["plain", "λ max"] == "—"
 
 
+def test_partings_say_what_is_known_without_a_log():
+    common = {"n_patches": 4, "depth": 50, "first_epoch": np.nan, "before": np.nan}
+    rows = [
+        common | {"published_epochs": 50, "parting": 19, "reported": 36, "reported_apart": True},
+        common | {"published_epochs": 50, "parting": pd.NA, "reported": 36, "reported_apart": False},
+        common | {"published_epochs": 0, "parting": pd.NA, "reported": 46, "reported_apart": False},
+        common | {"published_epochs": 0, "parting": pd.NA, "reported": 36, "reported_apart": True},
+        common | {"published_epochs": 0, "parting": pd.NA, "reported": pd.NA, "reported_apart": True},
+    ]
+    shown = replication_tables.parting_rows(pd.DataFrame(rows)).data["Parts in"].tolist()
+    assert shown == [
+        "epoch 19",
+        "never",
+        "no log published; together at epoch 46",
+        "no log published; apart at epoch 36",
+        "no log published",
+    ]
+
+
+def test_agreement_is_shown_in_units_as_long_as_they_mean_something():
+    row = {"n_patches": 4, "depth": 50, "quantity": "lambda_max", "published": 16.0, "ours": 15.0, "difference": 1.0}
+    best = {"n_patches": 4, "depth": 50, "quantity": "best_epoch", "published": 36, "ours": 46, "difference": 10}
+    table = pd.DataFrame([row | {"units": 1e6}, row | {"units": 1000.0}, best | {"units": 10.0}])
+    shown = replication_tables.agreement_rows(table).data[["Per cent", "Units"]].values.tolist()
+    assert shown == [["6.2", "> 1,000"], ["6.2", "1,000"], ["—", "10"]]
+
+
 def test_a_membership_is_shown_with_its_interval_and_rank():
     """Sample 10, 12, 14: mean 12, s = 2, and t(2) at 97.5 % is 4.3027, so 12 -+ 4.3027 * 2 * sqrt(4 / 3)."""
     found = {"lambda_max": membership(15.0, np.array([10.0, 12.0, 14.0]))}
