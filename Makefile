@@ -12,6 +12,8 @@ TORCH_INDEX ?=
 export QPATCH_REPOSITORY_URL ?=
 # The branch that they open.
 export QPATCH_REPOSITORY_BRANCH ?= main
+# Name of the PDF that lies beside the pages, for the front page to link; the publishing workflow sets it and puts it there.
+export QPATCH_PDF ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
