@@ -61,7 +61,10 @@ def test_no_source_names_a_content_delivery_network():
     assert not [file for file in files if "cdn." in file.read_text() or "unpkg" in file.read_text()]
 
 
-def test_one_version_everywhere():
-    package = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
-    assert yaml.safe_load((PROJECT / "CITATION.cff").read_text())["version"] == package
-    assert f"version = {{{package}}}" in (PROJECT / "book" / "appendix" / "cite.md").read_text()
+def test_one_version_and_one_title_everywhere():
+    citation = yaml.safe_load((PROJECT / "CITATION.cff").read_text())
+    book = yaml.safe_load((PROJECT / "_config.yml").read_text())
+    assert citation["version"] == tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+    assert (citation["title"], citation["authors"][0]["name"]) == (book["title"], book["author"])
+    heading = next(line for line in (PROJECT / "book" / "index.md").read_text().splitlines() if line.startswith("# "))
+    assert heading.removeprefix("# ").lower() == book["title"].partition(": ")[2]
