@@ -8,7 +8,7 @@ PROFILES = ("smoke", "class", "seeds", "paper")
 # Of the profile `seeds`: further seeds, on a schedule shortened to the second minimum of the annealing.
 FURTHER_SEEDS = (1002, 1003, 1004, 1005)
 SEED_EPOCHS = 16
-SEED_SIZES = ((6, 50), (6, 100), (3, 50), (6, 200), (3, 100), (2, 50))  # stride and depth
+SEED_SIZES = ((6, 50), (6, 100), (3, 50), (6, 200), (3, 100), (2, 50), (6, 150))  # stride and depth
 # Stages of a run that a profile wants.
 PROFILE_STAGES = {"seeds": ("train", "hessian")}
 # Parameters of the stage notebooks in which a profile departs from their defaults: coarser where minutes count.
@@ -23,7 +23,7 @@ PROFILE_PARAMETERS = {
 def profile_runs(name: str) -> tuple[RunConfig, ...]:
     """The runs of a profile, the costly ones first where their order matters for sharing out the processors.
 
-    ``paper``: the twelve configurations. ``seeds``: four further seeds of six of them, on a short schedule.
+    ``paper``: the twelve configurations. ``seeds``: four further seeds of seven of them, on a short schedule.
     ``class``: for laptops and courses, 4-qubit models over a grid of strides and depths, and a row of 8-qubit models.
     ``smoke``: two runs of seconds, to see that everything works.
 

@@ -23,7 +23,7 @@ NAMES = HEADINGS | {
 }
 NAMES |= {"best_epoch": "Best epoch", "lambda_max": "λ max"}
 NO_LOG = "no log published"
-MANY_UNITS = 1000  # of which nobody can make anything
+MANY_UNITS = 1000  # beyond, the relative difference says more
 
 
 def parting_rows(partings: pd.DataFrame) -> Styler:

@@ -121,8 +121,8 @@ def test_a_sweep_announces_its_time_before_it_starts_and_builds_the_tables_last(
     monkeypatch.setattr("qpatch.cli.write_tables", lambda: done.append("tables"))
     result = qpatch("sweep", "--profile", "seeds", "--stride", "6", "--workers", "3")
     assert result.output.splitlines()[:2] == [
-        "24 of 24 stages to do; measuring this machine ...",
-        "about 8 h, 3 runs at a time; it can be stopped and goes on where it was",
+        "32 of 32 stages to do; measuring this machine ...",
+        "about 10 h 40 min, 3 runs at a time; it can be stopped and goes on where it was",
     ]
     assert done == ["swept", "tables"]
 

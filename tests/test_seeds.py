@@ -15,11 +15,12 @@ def folders(*configs) -> list[RunFolder]:
     return [RunFolder(config) for config in configs]
 
 
-def test_the_seeds_profile_is_four_further_seeds_of_six_sizes_on_sixteen_epochs():
+def test_the_seeds_profile_is_four_further_seeds_of_seven_sizes_on_sixteen_epochs():
     runs = profile_runs("seeds")
-    assert len(runs) == 24
+    assert len(runs) == 28
     assert {run.seed for run in runs} == {1002, 1003, 1004, 1005}
-    assert {(run.stride, run.depth) for run in runs} == {(6, 50), (6, 100), (6, 200), (3, 50), (3, 100), (2, 50)}
+    four_patches = {(6, 50), (6, 100), (6, 150), (6, 200)}
+    assert {(run.stride, run.depth) for run in runs} == four_patches | {(3, 50), (3, 100), (2, 50)}
     assert {run.epochs for run in runs} == {SEED_EPOCHS} == {16}
     assert all(seeds.has_paper_size(run) and not run.is_paper_run for run in runs)
 
