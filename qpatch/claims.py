@@ -107,17 +107,46 @@ def compare(claim: Claim, table: pd.DataFrame) -> Count:
     """
     if claim.kind in ("partial", "basins"):
         return Count(0, 0)
-    if claim.quantity == "pc_ratio":
-        table = table.assign(pc_ratio=table["pc1_ratio"] + table["pc2_ratio"])
-    table = table.dropna(subset=[claim.quantity])
+    table = _known(claim, table)
     values = table[claim.quantity].to_numpy()
     if claim.kind == "level":
         return Count(int((values > claim.at_least).sum()), len(table))
     if claim.kind == "turn":
         row = table[table["n_patches"] == TURNING_PATCHES].sort_values(claim.along)[claim.quantity]
         return Count(int(turns_up(row.diff().dropna())), 1) if len(row) > 2 else Count(0, 0)
-    changes = [values[second] - values[first] for first, second in claim_pairs(claim, table)]
-    return Count(sum((change > 0) == claim.rises and change != 0 for change in changes), len(changes))
+    pairs = claim_pairs(claim, table)
+    return Count(sum(_goes(claim, values[first], values[second]) for first, second in pairs), len(pairs))
+
+
+def exceptions(claim: Claim, table: pd.DataFrame) -> list[str]:
+    """In words, the comparisons of a trend (or the runs of a level) that are not as the claim says, with the values."""
+    if claim.kind not in ("trend", "level"):
+        return []
+    rows = _known(claim, table).to_dict("records")
+    if claim.kind == "level":
+        return [f"{_size(row)}: {row[claim.quantity]:.3g}" for row in rows if row[claim.quantity] <= claim.at_least]
+    pairs = [(rows[first], rows[second]) for first, second in claim_pairs(claim, _known(claim, table))]
+    return [
+        f"{_size(a)} to {_size(b)}: {a[claim.quantity]:.3g} to {b[claim.quantity]:.3g}"
+        for a, b in pairs
+        if not _goes(claim, a[claim.quantity], b[claim.quantity])
+    ]
+
+
+def _known(claim: Claim, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have the quantity of a claim."""
+    if claim.quantity == "pc_ratio":
+        table = table.assign(pc_ratio=table["pc1_ratio"] + table["pc2_ratio"])
+    return table.dropna(subset=[claim.quantity])
+
+
+def _goes(claim: Claim, first: float, second: float) -> bool:
+    """Whether a quantity moves the claimed way; one that stays does not."""
+    return second > first if claim.rises else second < first
+
+
+def _size(row: dict) -> str:
+    return f"{row['n_patches']} patches, depth {row['depth']}"
 
 
 def turns_up(changes: Sequence[float]) -> bool:

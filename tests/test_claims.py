@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from qpatch.claims import CLAIMS, Count, claims_table, comparable_sets, compare, verdict
+from qpatch.claims import CLAIMS, Count, claims_table, comparable_sets, compare, exceptions, verdict
 from qpatch.config import RunConfig
 from qpatch.results import RunFolder, reference_table
 
@@ -40,6 +40,18 @@ def test_the_published_curvatures_support_the_published_claim():
     assert compare(BY_NAME["turning"], table) == Count(1, 1)
     # comparable: depths 100-50, 200-100, 200-50, 100-50 of neighbouring strides or 6 and 2, then 150-100 and 200-100
     assert compare(BY_NAME["flatter-size"], table) == Count(6, 6)
+
+
+def test_the_exceptions_among_the_published_numbers():
+    """Read off Tables 1, 3 and 4 by eye."""
+    table = reference_table("runs")
+    found = {claim.name: exceptions(claim, table) for claim in CLAIMS}
+    assert found.pop("deeper") == ["4 patches, depth 150 to 4 patches, depth 200: 0.0104 to 0.0113"]
+    assert found.pop("general") == ["9 patches, depth 200 to 16 patches, depth 100: 0.0481 to 0.0492"]
+    assert not any(found.values())
+    assert exceptions(BY_NAME["planar"], table.tail(1).assign(pc1_ratio=0.5, pc2_ratio=0.4)) == [
+        "16 patches, depth 200: 0.9"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -100,8 +100,8 @@ def draw_seeds(ax: Axes, table: pd.DataFrame, column: str, label: str) -> Axes:
         if len(values):
             middle = np.exp(np.log(values).mean())
             ax.plot([place - 0.3, place + 0.3], [middle, middle], color=INK, lw=1.2)
-    names = [f"d {depth}\n{parameters / 1000:.0f}k" for (parameters, _, depth), _ in sizes]
+    names = [f"{depth}\n{parameters / 1000:.0f}k" for (parameters, _, depth), _ in sizes]
     ax.set_xticks(range(len(sizes)), names, fontsize=8.5)
-    ax.set_ylabel(label)
+    ax.set(xlabel="depth, parameters", ylabel=label)
     use_log_scale(ax)
     return ax
