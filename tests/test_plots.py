@@ -107,6 +107,15 @@ def test_every_number_of_patches_is_in_the_legend_of_epochs(ax):
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["4 patches", "9 patches"]
 
 
+@pytest.mark.parametrize(("last", "marked"), [(49, {0, 10, 20, 30, 40}), (6, {0, 2, 4, 6})])
+def test_epochs_are_marked_at_whole_numbers_and_long_runs_at_the_period_of_the_rate(ax, last, marked):
+    epochs = pd.DataFrame({"epoch": range(last + 1), "learning_rate": 0.01})
+    plots.draw_learning_rate(ax, epochs)
+    assert {tick for tick in ax.get_xticks() if 0 <= tick <= last} >= marked
+    assert all(tick == int(tick) for tick in ax.get_xticks())
+    assert ax.get_ylim()[0] < 0  # a rate of zero is not hidden by the axis
+
+
 @pytest.mark.parametrize(("first", "narrow"), [("4", True), ("A sentence that wants room", False)])
 def test_a_first_column_of_words_gets_room(first, narrow):
     page = tables.plain(pd.DataFrame({"What": [first], "Value": ["1"]}), text=True).to_html()

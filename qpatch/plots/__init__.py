@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 
 PATCH_COLORS = {4: "#0072B2", 9: "#D55E00", 16: "#009E73", 36: "#AA4499", 49: "#8A6D00", 121: "#3A9BD0"}
 PATCH_MARKERS = {4: "o", 9: "s", 16: "^", 36: "D", 49: "v", 121: "P"}
@@ -109,6 +109,12 @@ def draw_coverage(ax: Axes, coverage, title: str = "") -> Axes:
 # -- training -------------------------------------------------------------------------------------------------
 
 
+def use_epoch_ticks(ax: Axes, last: int) -> Axes:
+    """Whole epochs; every ten in a long run, the period of the learning rate."""
+    ax.xaxis.set_major_locator(MultipleLocator(10) if last > 20 else MaxNLocator(integer=True))
+    return ax
+
+
 def draw_curves(ax: Axes, history, quantity: str = "loss", best_epoch: int | None = None) -> Axes:
     """Training (solid) and test (dashed) loss or accuracy of a history, the best epoch marked."""
     ax.plot(history["epoch"], history[f"train_{quantity}"], color=TRAIN_COLOR, label="training")
@@ -118,18 +124,16 @@ def draw_curves(ax: Axes, history, quantity: str = "loss", best_epoch: int | Non
     if quantity == "loss":
         use_log_scale(ax)
     ax.set(xlabel="epoch", ylabel=quantity)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
-    return ax
+    return use_epoch_ticks(ax, history["epoch"].max())
 
 
 def draw_learning_rate(ax: Axes, history) -> Axes:
     """The learning rate of each epoch, as steps."""
     trained = history[history["epoch"] >= 0]
     ax.step(trained["epoch"], trained["learning_rate"], where="mid", color="#555555")
-    ax.set(xlabel="epoch", ylabel="learning rate", ylim=(0, None))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return ax
+    ax.set(xlabel="epoch", ylabel="learning rate", ylim=(-0.03 * trained["learning_rate"].max(), None))  # 0 is seen
+    return use_epoch_ticks(ax, history["epoch"].max())
 
 
 def draw_along(ax: Axes, summary, along: str, column: str, label: str = "", published: bool = False) -> Axes:
@@ -181,7 +185,7 @@ def draw_epochs(ax: Axes, table, column: str, label: str = "") -> Axes:
         )  # fmt: skip
     ax.set(xlabel="epoch", ylabel=label or column.replace("_", " "))
     ax.legend()
-    return ax
+    return use_epoch_ticks(ax, table["epoch"].max())
 
 
 # -- landscapes -----------------------------------------------------------------------------------------------

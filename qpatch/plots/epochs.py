@@ -8,7 +8,6 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from qpatch import plots
 from qpatch.epochs import NEAR, size_label
@@ -33,8 +32,7 @@ def draw_beside_author(ax: Axes, table: pd.DataFrame, best_epoch: int, title: st
         ax.plot(table["epoch"], table["author_test_loss"], "o", label="test, author's log", **style)
     plots.use_log_scale(ax)
     ax.set(xlabel="epoch", ylabel="loss", title=title)
-    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    return ax
+    return plots.use_epoch_ticks(ax, table["epoch"].max())
 
 
 def grid_of_runs(
