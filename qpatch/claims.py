@@ -23,9 +23,10 @@ from qpatch.tables import paper_runs, small_runs
 class Claim:
     """A claim: when ``along`` grows and ``fixed`` stays, ``quantity`` rises or falls.
 
-    ``fixed`` may be "n_parameters", which stays when two numbers are comparable (`COMPARABLE`). Other kinds of claim
-    than such a trend: 'level' (the quantity exceeds ``at_least``), 'turn' (along depth, at ``fixed`` patches, it falls
-    and rises again), 'partial' (the trend at equal training loss) and 'basins' (of the landscape).
+    ``fixed`` may be "n_parameters" or "train_loss", which stay when two values are comparable (`COMPARABLE`). Other
+    kinds of claim than such a trend: 'level' (the quantity exceeds ``at_least``), 'turn' (along depth, at ``fixed``
+    patches, it falls and rises again), 'partial' (a trend that is also tested by a regression over all sizes) and
+    'basins' (of the landscape).
     """
 
     name: str
@@ -39,7 +40,7 @@ class Claim:
     kind: str = "trend"
 
 
-COMPARABLE = 1.25  # numbers of parameters within this factor are called comparable
+COMPARABLE = 1.25  # numbers of parameters, or training losses, within this factor are called comparable
 TURNING_PATCHES = 4
 
 CLAIMS = (
@@ -60,7 +61,7 @@ CLAIMS = (
     Claim("turning", "With four patches, test loss does not fall steadily with depth: it turns up again", "Table 1",
           "test_loss", "depth", "n_patches", kind="turn"),
     Claim("basin", "A single basin as parameters grow", "Fig. 3",
-          "minima", "n_parameters", rises=False, kind="basins"),
+          "basins", "n_parameters", rises=False, kind="basins"),
     Claim("planar", "Two principal components hold more than 0.90 of a trajectory's variance", "Table 4",
           "pc_ratio", at_least=0.90, kind="level"),
 )  # fmt: skip
@@ -83,11 +84,11 @@ class Count:
 def claim_pairs(claim: Claim, table: pd.DataFrame) -> list[tuple[int, int]]:
     """The pairs of rows, by position, that a trend compares; the second has more of what grows.
 
-    Neighbours along the grid; at a comparable number of parameters, every pair.
+    Neighbours along the grid; at a comparable number of parameters or training loss, every pair.
     """
     values = table[claim.along].to_numpy()
-    if claim.fixed == "n_parameters":
-        sizes, places = table["n_parameters"].to_numpy(), range(len(table))
+    if claim.fixed in ("n_parameters", "train_loss"):
+        sizes, places = table[claim.fixed].to_numpy(), range(len(table))
         return [
             (i, j)
             for i in places
@@ -103,9 +104,9 @@ def claim_pairs(claim: Claim, table: pd.DataFrame) -> list[tuple[int, int]]:
 def compare(claim: Claim, table: pd.DataFrame) -> Count:
     """Count the comparisons of one comparable set of runs; rows without the quantity are left out.
 
-    What a table of runs cannot tell (landscapes, equal training loss) counts nothing.
+    What a table of runs cannot tell (basins of landscapes) counts nothing.
     """
-    if claim.kind in ("partial", "basins"):
+    if claim.kind == "basins":
         return Count(0, 0)
     table = _known(claim, table)
     values = table[claim.quantity].to_numpy()
@@ -120,7 +121,7 @@ def compare(claim: Claim, table: pd.DataFrame) -> Count:
 
 def exceptions(claim: Claim, table: pd.DataFrame) -> list[str]:
     """In words, the comparisons of a trend (or the runs of a level) that are not as the claim says, with the values."""
-    if claim.kind not in ("trend", "level"):
+    if claim.kind not in ("trend", "partial", "level"):
         return []
     rows = _known(claim, table).to_dict("records")
     if claim.kind == "level":
@@ -135,8 +136,6 @@ def exceptions(claim: Claim, table: pd.DataFrame) -> list[str]:
 
 def _known(claim: Claim, table: pd.DataFrame) -> pd.DataFrame:
     """The rows that have the quantity of a claim."""
-    if claim.quantity == "pc_ratio":
-        table = table.assign(pc_ratio=table["pc1_ratio"] + table["pc2_ratio"])
     return table.dropna(subset=[claim.quantity])
 
 
@@ -201,8 +200,10 @@ def verdict_over_seeds(claim: Claim, tests: pd.DataFrame) -> str:
             return "not tested: seeds are missing at some of its depths"
         return "holds" if turns_up(signs) else "undecided" if 0 in signs else "does not hold"
     if claim.kind == "level" and against:
-        agree, total = rows[["agree", "pairs"]].iloc[0]
-        return f"does not hold in every run: {agree:.0f} of {total:.0f} do, replicas counted"
+        counts = [f"{row.agree:.0f} of {row.pairs:.0f}" for row in rows.itertuples()]
+        replicas = [f"{count} runs of {size}" for count, size in zip(counts[1:], rows["first"][1:], strict=True)]
+        rounded = f"; of one seed rounded differently, in {', '.join(replicas)}" if replicas else ""
+        return f"does not hold in every run: in {counts[0]} configurations{rounded}"
     if held == len(rows):
         if claim.kind != "trend":
             return "holds"

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 from tqdm import tqdm
 
 from qpatch.planes import Plane
 
+CONTOUR_STEP = 0.5  # of the loss, between neighbouring contours of Fig. 3
 PointLoss = Callable[[np.ndarray], float]
 TIMED = 2  # evaluations before the estimate of the time: the first one may compile
 
@@ -129,3 +131,18 @@ class Watched:
         if self.announce and self.count == TIMED < self.evaluations:
             tqdm.write(str(Forecast(self.evaluations - self.count, self.seconds)))
         return value
+
+
+def count_basins(loss: np.ndarray, depth: float = CONTOUR_STEP) -> int:
+    """Basins of a grid of losses ``(rows, columns)``: minima from which every way to a lower point climbs by ``depth``.
+
+    Shallower dips belong to the basin that they open into (topographic prominence); the lowest point always has one.
+    Neighbours are the eight around a point, fewer at the rim.
+    """
+    basins = set()
+    for place, value in np.ndenumerate(loss):
+        parts, _ = ndimage.label(loss < value + depth, np.ones((3, 3)))
+        inside = np.where(parts == parts[place], loss, np.inf)
+        if inside.min() == value:
+            basins.add(int(inside.argmin()))
+    return len(basins)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from qpatch import plots
+from qpatch.landscape import CONTOUR_STEP
 from qpatch.results import RunFolder
 
 
@@ -20,7 +20,7 @@ def resolution(run: RunFolder) -> dict[str, float]:
     landscape, record = run.landscape(), run.record("hessian")
     step = max(float(np.diff(axis).max()) for axis in (landscape.x, landscape.y))
     curvature = record["lambda_max"] if record else np.nan
-    return {"step": step, "half_width": float(np.sqrt(2 * plots.CONTOUR_STEP / curvature))}
+    return {"step": step, "half_width": float(np.sqrt(2 * CONTOUR_STEP / curvature))}
 
 
 def random_walk_ratios(steps: int, size: int, seed: int = 0) -> np.ndarray:
@@ -35,17 +35,6 @@ def random_walk_ratios(steps: int, size: int, seed: int = 0) -> np.ndarray:
     walk = np.concatenate([np.zeros((1, size)), walk])
     squares = np.linalg.svd(walk - walk.mean(axis=0), compute_uv=False)[:steps] ** 2
     return squares / squares.sum()
-
-
-def spans(runs: Sequence[RunFolder]) -> pd.DataFrame:
-    """How far each run's path reaches along the two axes, in parameter units, and the highest loss on its grid."""
-    rows = []
-    for run in runs:
-        landscape = run.landscape()
-        reach = np.ptp(landscape.trajectory, axis=0)
-        keys = {"n_patches": run.config.n_patches, "depth": run.config.depth}
-        rows.append(keys | {"pc1": reach[0], "pc2": reach[1], "highest": float(landscape.loss.max())})
-    return pd.DataFrame(rows)
 
 
 def curvature_shares(runs: Sequence[RunFolder]) -> pd.DataFrame:

@@ -25,6 +25,7 @@ PARAMETERS = {"n_points": 2}
 PARTED = 1e-4  # of a loss: the bar that the first epoch has to meet, ten times the author's last printed digit
 QUANTITIES = (
     "best_epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "lambda_max", "pc1_ratio", "pc2_ratio",
+    "pc_ratio", "pc1_span", "pc2_span",
 )  # fmt: skip
 
 

@@ -147,7 +147,7 @@ def comparison_rows(tests: pd.DataFrame) -> Styler:
         rows.append(
             {
                 "Claim": row.claim,
-                "Quantity": NAMES.get(quantity, quantity).replace("pc_ratio", "PC 1 + PC 2"),
+                "Quantity": NAMES.get(quantity, quantity),
                 "From": _short(row.first),
                 "To": _short(row.second),
                 "Effect": _effect(row),

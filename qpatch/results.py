@@ -265,12 +265,25 @@ def _summary_row(run: RunFolder) -> dict:
     history = run.history().set_index("epoch").loc[best]
     row |= {"best_epoch": best}
     row |= {name: history[name] for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy")}
-    hessian, landscape = (run.record(stage) if run.state(stage) == "done" else {} for stage in ("hessian", "landscape"))
-    row["lambda_max"] = hessian.get("lambda_max", np.nan)
-    row["pc1_ratio"], row["pc2_ratio"] = landscape.get("ratios", (np.nan, np.nan))
-    return row
+    row["lambda_max"] = run.record("hessian")["lambda_max"] if run.state("hessian") == "done" else np.nan
+    return row | _plane_columns(run)
+
+
+def _plane_columns(run: RunFolder) -> dict[str, float]:
+    """Explained variance, the path's span along both axes (parameter units), and the highest loss on the grid."""
+    names = ("pc1_ratio", "pc2_ratio", "pc_ratio", "pc1_span", "pc2_span", "landscape_max_loss")
+    if run.state("landscape") != "done":
+        return dict.fromkeys(names, np.nan)
+    landscape = run.landscape()
+    values = (*landscape.ratios, landscape.ratios.sum(), *np.ptp(landscape.trajectory, axis=0), landscape.loss.max())
+    return dict(zip(names, values, strict=True))
 
 
 def reference_table(name: str) -> pd.DataFrame:
-    """The author's published numbers: 'runs', 'epochs' or 'first_epoch'."""
-    return pd.read_csv(PROJECT / "data" / "reference" / f"author_{name}.csv")
+    """The author's published numbers: 'runs', with the sums and spans that `summary` has, 'epochs' or 'first_epoch'."""
+    table = pd.read_csv(PROJECT / "data" / "reference" / f"author_{name}.csv")
+    if name == "runs":
+        table["pc_ratio"] = table["pc1_ratio"] + table["pc2_ratio"]
+        for axis in ("pc1", "pc2"):
+            table[f"{axis}_span"] = table[f"trajectory_{axis}_max"] - table[f"trajectory_{axis}_min"]
+    return table

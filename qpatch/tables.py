@@ -27,6 +27,10 @@ HEADINGS = {
     "lambda_max": "λ max",
     "pc1_ratio": "PC 1",
     "pc2_ratio": "PC 2",
+    "pc_ratio": "PC 1 + PC 2",
+    "pc1_span": "Span PC 1",
+    "pc2_span": "Span PC 2",
+    "landscape_max_loss": "Highest loss",
     "learning_rate": "Learning rate",
     "n_qubits": "Qubits",
     "stride": "Stride",
@@ -44,6 +48,10 @@ FORMATS = {
     "lambda_max": "{:.2f}",
     "pc1_ratio": "{:.3f}",
     "pc2_ratio": "{:.3f}",
+    "pc_ratio": "{:.3f}",
+    "pc1_span": "{:.1f}",
+    "pc2_span": "{:.1f}",
+    "landscape_max_loss": "{:.2f}",
     "learning_rate": "{:.2g}",
 }
 

@@ -23,6 +23,7 @@ from qpatch.inference import (
     welch_of_accuracies,
     welch_of_logs,
 )
+from qpatch.landscape import count_basins
 from qpatch.results import RunFolder, reference_table
 from qpatch.seeds import SIZE, unpack
 
@@ -47,7 +48,7 @@ def verdicts_table(seeds: pd.DataFrame, images: pd.DataFrame, full: Sequence[Run
         if claim.kind in ("trend", "turn"):
             rows += _pair_rows(claim, seeds, images)
         elif claim.kind == "partial":
-            rows += _partial_rows(claim, seeds)
+            rows += _pair_rows(claim, seeds, images) + _partial_rows(claim, seeds)
         elif claim.kind == "level":
             rows += _level_rows(claim, full)
         else:
@@ -69,13 +70,13 @@ def _pair_rows(claim: Claim, seeds: pd.DataFrame, images: pd.DataFrame) -> list[
     if seeds.empty:
         return []
     seeds = seeds.dropna(subset=[claim.quantity])
-    counts = seeds.groupby(SIZE).size()
-    sizes = counts[counts > 1].index.to_frame(index=False)
+    losses = np.log(seeds["train_loss"]).groupby([seeds[name] for name in SIZE])
+    sizes = np.exp(losses.mean())[losses.size() > 1].reset_index()  # with the geometric mean of their training losses
     if claim.kind == "turn":
         sizes = sizes[sizes["n_patches"] == TURNING_PATCHES].reset_index(drop=True)
     rows = []
     for step, (i, j) in enumerate(claim_pairs(claim, sizes)):
-        groups = [seeds.merge(sizes.iloc[[place]], on=SIZE) for place in (i, j)]
+        groups = [seeds.merge(sizes.iloc[[place]][SIZE], on=SIZE) for place in (i, j)]
         test = _test_pair(claim, groups, images)
         if test is not None:
             agree = pairs_that_agree(*(group[claim.quantity] for group in groups), rises=claim.rises)
@@ -106,38 +107,46 @@ def _partial_rows(claim: Claim, seeds: pd.DataFrame) -> list[dict]:
 
 
 def _level_rows(claim: Claim, full: Sequence[RunFolder]) -> list[dict]:
-    """A universal statement: one run below the level is enough against it."""
-    done = [run for run in full if run.state("landscape") == "done"]
-    if not done:
+    """A universal statement: one run below the level is enough against it.
+
+    A row for all configurations, the run itself for each, then one for each configuration that has replicas.
+    """
+    shares: dict[str, list[float]] = {}
+    configs = {run.run_id: run.config for run in full}
+    for run in full:
+        if run.state("landscape") == "done":
+            shares.setdefault(run.run_id, []).append(sum(run.record("landscape")["ratios"]))
+    if not shares:
         return []
-    sums = np.array([sum(run.record("landscape")["ratios"]) for run in done])
-    held = int((sums > claim.at_least).sum())
-    test = Test("count of runs", float(sums.min()), np.nan, np.nan, np.nan, (len(done),))
-    complete = len({run.run_id for run in done}) == len(reference_table("runs"))
-    outcome = "contradicted" if held < len(done) else "holds" if complete else "undecided"
-    return [_row(claim, 0, ["all", "all"], test, (held, len(done))) | {"outcome": outcome}]
+    complete = len(shares) == len(reference_table("runs"))
+    rows = [_level_row(claim, "all", [found[0] for found in shares.values()], complete)]
+    for run_id, found in shares.items():
+        if len(found) > 1:
+            label = size_label(configs[run_id].n_patches, configs[run_id].depth)
+            rows.append(_level_row(claim, label, found, complete=False))
+    return [row | {"step": step} for step, row in enumerate(rows)]
+
+
+def _level_row(claim: Claim, label: str, shares: Sequence[float], complete: bool) -> dict:
+    values = np.array(shares)
+    held = int((values > claim.at_least).sum())
+    test = Test("count of runs", float(values.min()), np.nan, np.nan, np.nan, (len(values),))
+    outcome = "contradicted" if held < len(values) else "holds" if complete else "undecided"
+    return _row(claim, 0, [label, label], test, (held, len(values))) | {"outcome": outcome}
 
 
 def _basin_rows(claim: Claim, full: Sequence[RunFolder]) -> list[dict]:
-    """Do the landscapes' minima get fewer as parameters grow? One run a configuration: replicas are left out."""
+    """Do the landscapes' basins get fewer as parameters grow? One run a configuration: replicas are left out."""
     maps = {run.run_id: run for run in full if run.state("landscape") == "done" and len(run.landscape().x) > 2}
     if not maps:
         return []
-    minima = np.array([count_minima(run.landscape().loss) for run in maps.values()])
+    basins = np.array([count_basins(run.landscape().loss) for run in maps.values()])
     sizes = np.array([run.config.n_angles for run in maps.values()])
-    single = (int((minima == 1).sum()), len(maps))
-    if len(maps) < FEWEST_LANDSCAPES or len(set(minima)) == 1:
-        test = Test("count of minima", float(minima.max()), np.nan, np.nan, np.nan, (len(maps),))
+    single = (int((basins == 1).sum()), len(maps))
+    if len(maps) < FEWEST_LANDSCAPES or len(set(basins)) == 1:
+        test = Test("count of basins", float(basins.max()), np.nan, np.nan, np.nan, (len(maps),))
         return [_row(claim, 0, ["all", "all"], test, single) | {"outcome": "undecided"}]
-    return [_row(claim, 0, ["all", "all"], rank_trend(minima, sizes), single)]
-
-
-def count_minima(loss: np.ndarray) -> int:
-    """Points of a grid ``(rows, columns)`` that lie lower than all their neighbours, eight or at the rim fewer."""
-    padded = np.pad(loss, 1, constant_values=np.inf)
-    rows, columns = loss.shape
-    shifts = [(i, j) for i in range(3) for j in range(3) if (i, j) != (1, 1)]
-    return int(np.all([loss < padded[i : i + rows, j : j + columns] for i, j in shifts], axis=0).sum())
+    return [_row(claim, 0, ["all", "all"], rank_trend(basins, sizes), single)]
 
 
 def _row(claim: Claim, step: int, labels: list[str], test: Test, agree: tuple[int, int] | None = None) -> dict:

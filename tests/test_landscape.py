@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from qpatch import landscape
-from qpatch.landscape import Forecast, evaluate_grid, forecast, grid_axes
+from qpatch.landscape import Forecast, count_basins, evaluate_grid, forecast, grid_axes
 from qpatch.planes import random_plane
 
 ORIGIN = np.arange(12.0)
@@ -138,3 +138,19 @@ def test_a_grid_says_after_its_second_point_what_the_rest_takes(clock, monkeypat
 def test_a_forecast_of_a_loss_that_is_not_finite_is_refused():
     with pytest.raises(FloatingPointError, match="the loss is inf at the point that is timed"):
         forecast(lambda point: np.inf, ORIGIN, 10)
+
+
+def test_basins_of_a_grid():
+    x = np.linspace(-2, 2, 41)
+    bowl = x[:, None] ** 2 + x**2
+    wells = (x[:, None] ** 2 - 1) ** 2 + (x**2 - 1) ** 2  # four, with passes of height 1 between them
+    counts = [count_basins(loss) for loss in (bowl, wells, x[:, None] + x, np.ones((5, 5)))]
+    assert counts == [1, 4, 1, 1]
+    assert count_basins(wells, depth=1.1) == 1
+
+
+def test_a_dip_shallower_than_a_contour_is_no_basin():
+    x = np.linspace(-2, 2, 41)
+    dip = np.where(np.abs(x - 1) < 0.05, 0.3, 0.0)
+    loss = x[:, None] ** 2 + x**2 - np.outer(np.abs(x) < 0.05, dip)  # 0.3 deep on a slope
+    assert (count_basins(loss), count_basins(loss, depth=0.05)) == (1, 2)

@@ -49,12 +49,6 @@ def test_shares_of_curvature_are_those_of_the_slices_in_per_cent(run):
     assert row[["Path, principal", "Trace, principal", "Path, random", "Trace, random"]].tolist() == [75, 2, 75, 1]
 
 
-def test_spans_are_in_parameter_units(run):
-    run.write_csv("trajectory.csv", pd.DataFrame({"epoch": [-1, 0, 1], "x": [-3.0, 1.0, 0.0], "y": [2.0, 2.5, 0.0]}))
-    table = pictures.spans([run])
-    assert table.loc[0, ["n_patches", "depth", "pc1", "pc2", "highest"]].tolist() == [4, 1, 4, 2.5, 6]
-
-
 def test_the_chooser_holds_every_landscape_and_asks_no_host(run):
     x = y = np.linspace(-1, 1, 5)
     bowls = {

@@ -286,6 +286,13 @@ def test_summary_has_a_row_a_run_with_gaps_where_stages_are_missing(run):
     assert (first["n_patches"], first["n_parameters"]) == (4, 4 * 56)
 
 
+def test_spans_and_the_highest_loss_are_in_the_units_of_parameters_and_loss():
+    run = store_training(TINY, [2.0, 1.0, 0.5, 0.25, 0.75])
+    store_landscape(run, [-1.0, 0.0, 1.5], [0.0, 2.0], np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]))
+    run.write_csv("trajectory.csv", pd.DataFrame({"epoch": [-1, 0, 1], "x": [-3.0, 1.0, 0.0], "y": [2.0, 2.5, 0.0]}))
+    assert summary([run])[["pc1_span", "pc2_span", "landscape_max_loss"]].iloc[0].tolist() == [4, 2.5, 6]
+
+
 def test_reference_tables_are_the_authors():
     lengths = {name: len(reference_table(name)) for name in ("runs", "epochs", "first_epoch")}
     assert lengths == {"runs": 12, "epochs": 9 * 50, "first_epoch": 9 * 60}

@@ -9,7 +9,7 @@ from qpatch.claims import CLAIMS, claims_table, verdict_over_seeds
 from qpatch.config import RunConfig
 from qpatch.profiles import SEED_SIZES
 from qpatch.seeds import pack
-from qpatch.verdicts import count_minima, verdicts_table
+from qpatch.verdicts import verdicts_table
 
 SEEDS = (1, 2, 3, 4)
 BY_NAME = {claim.name: claim for claim in CLAIMS}
@@ -50,6 +50,11 @@ def images_of(seeds: pd.DataFrame, misses) -> pd.DataFrame:
 
 def verdict_of(name: str, tests: pd.DataFrame) -> str:
     return verdict_over_seeds(BY_NAME[name], tests)
+
+
+def regression(tests: pd.DataFrame) -> pd.DataFrame:
+    """The row of the regression at equal training loss."""
+    return tests.query("claim == 'flatter-loss' and method == 'regression, ln'")
 
 
 def test_a_world_in_which_the_paper_is_right():
@@ -104,7 +109,7 @@ def test_a_trend_that_turns_is_told_from_one_that_does_not():
     assert verdict_of("turning", verdicts_table(seeds, pd.DataFrame())).startswith("not tested")
 
 
-@pytest.mark.parametrize(("power", "expected"), [(-1.0, "holds"), (0.0, "undecided"), (1.0, "does not hold")])
+@pytest.mark.parametrize(("power", "expected"), [(-1.0, "holds"), (0.0, "undecided"), (1.0, "contradicted")])
 def test_flatness_at_equal_loss_is_told_from_flatness_through_the_loss(power, expected):
     """The eigenvalue falls with the loss anyway; at equal loss it follows a power of the number of patches."""
 
@@ -113,9 +118,21 @@ def test_flatness_at_equal_loss_is_told_from_flatness_through_the_loss(power, ex
         return {"train_loss": loss, "lambda_max": loss**0.5 * n_patches**power, "test_loss": 1.0, "test_accuracy": 0.5}
 
     tests = verdicts_table(made_up(law), pd.DataFrame())
-    (row,) = tests.query("claim == 'flatter-loss'").itertuples()
-    assert verdict_of("flatter-loss", tests) == expected
+    (row,) = regression(tests).itertuples()
+    assert row.outcome == expected
     assert row.low < power < row.high
+
+
+def test_pairs_at_equal_loss_are_compared_one_by_one():
+    def law(n_patches, depth, n_parameters):
+        loss = {(4, 200): 0.010, (9, 100): 0.012, (16, 50): 0.016}.get((n_patches, depth), 1.0 * n_patches)
+        return {"train_loss": loss, "lambda_max": 1 / n_patches, "test_loss": 1.0, "test_accuracy": 0.5}
+
+    tests = verdicts_table(made_up(law, spread=1e-3), pd.DataFrame()).query("claim == 'flatter-loss'")
+    pairs = tests[tests["method"] == "Welch, ln"]
+    assert list(zip(pairs["first"], pairs["second"], strict=True)) == [("4 patches, depth 200", "9 patches, depth 100")]
+    assert pairs["outcome"].tolist() == ["holds"]
+    assert np.exp(pairs["effect"].iloc[0]) == pytest.approx(4 / 9, rel=2e-3)
 
 
 def test_what_is_particular_to_a_configuration_is_not_taken_for_its_patches():
@@ -130,14 +147,13 @@ def test_what_is_particular_to_a_configuration_is_not_taken_for_its_patches():
         seeds = made_up(lambda *size: papers_law(*size) | {"lambda_max": np.exp(0.4 * rng.normal())}, sizes=SEED_SIZES)
         by_size = seeds.groupby(["stride", "depth"])["lambda_max"].transform("first")
         seeds["lambda_max"] = by_size * np.exp(0.02 * rng.normal(size=len(seeds)))
-        (row,) = verdicts_table(seeds, pd.DataFrame()).query("claim == 'flatter-loss'").itertuples()
+        (row,) = regression(verdicts_table(seeds, pd.DataFrame())).itertuples()
         errors += row.p < 0.05
     assert errors <= 22
 
 
 def test_equal_loss_is_not_judged_from_few_configurations():
-    tests = verdicts_table(made_up(papers_law, sizes=SEED_SIZES[:4]), pd.DataFrame())
-    assert verdict_of("flatter-loss", tests) == ""
+    assert regression(verdicts_table(made_up(papers_law, sizes=SEED_SIZES[:4]), pd.DataFrame())).empty
 
 
 def test_without_images_accuracy_is_not_judged():
@@ -165,7 +181,24 @@ def test_one_trajectory_below_the_level_is_enough_against_it(tmp_path):
     assert tests["outcome"].tolist() == ["undecided"]  # one run of twelve
     stored.write_record("landscape", {}, 1.0, {}, ratios=[0.6, 0.15], best_epoch=0)
     tests = verdicts_table(pd.DataFrame(), pd.DataFrame(), [stored])
-    assert verdict_of("planar", tests) == "does not hold in every run: 0 of 1 do, replicas counted"
+    assert verdict_of("planar", tests) == "does not hold in every run: in 0 of 1 configurations"
+
+
+def test_replicas_are_counted_apart_from_configurations(tmp_path):
+    runs = []
+    for root, ratios in ((None, [0.9, 0.05]), (tmp_path / "a", [0.6, 0.15]), (tmp_path / "b", [0.8, 0.15])):
+        run = store_training(TINY, [2.0, 1.0, 1.0, 1.0, 1.0], root=root)
+        store_landscape(run, [0.0, 1.0], [0.0, 1.0], np.ones((2, 2)))
+        run.write_record("landscape", {}, 1.0, {}, ratios=ratios, best_epoch=0)
+        runs.append(run)
+    tests = verdicts_table(pd.DataFrame(), pd.DataFrame(), runs).query("claim == 'planar'")
+    assert tests[["agree", "pairs"]].to_numpy().tolist() == [[1, 1], [2, 3]]
+    assert tests["outcome"].tolist() == ["undecided", "contradicted"]
+    patches, depth = TINY.n_patches, TINY.depth
+    assert verdict_of("planar", tests) == (
+        "does not hold in every run: in 1 of 1 configurations; of one seed rounded differently, in 2 of 3 runs of"
+        f" {patches} patches, depth {depth}"
+    )
 
 
 def test_basins_that_get_fewer_with_parameters_are_seen():
@@ -181,14 +214,6 @@ def test_basins_that_get_fewer_with_parameters_are_seen():
     assert (row.agree, row.pairs, row.outcome) == (2, 6, "holds")
     fewer = verdicts_table(pd.DataFrame(), pd.DataFrame(), runs[:4]).query("claim == 'basin'")
     assert fewer["outcome"].tolist() == ["undecided"]
-
-
-def test_minima_of_a_grid():
-    x = np.linspace(-2, 2, 41)
-    bowl = x[:, None] ** 2 + x**2
-    wells = (x[:, None] ** 2 - 1) ** 2 + (x**2 - 1) ** 2
-    assert (count_minima(bowl), count_minima(wells), count_minima(np.ones((5, 5)))) == (1, 4, 0)
-    assert count_minima(x[:, None] + x) == 1  # a slope has its lowest point at the rim
 
 
 def test_the_claims_table_takes_the_tests_where_there_are_any():
