@@ -10,11 +10,14 @@ import numpy as np
 import pandas as pd
 
 from qpatch.agreement import first_epoch_problems
+from qpatch.outliers import count_outliers
 from qpatch.results import RunFolder
 from qpatch.slices import stored_profiles, stored_slices
 
 ACCURACIES = ["train_accuracy", "test_accuracy"]
 LOSSES = ["train_loss", "test_loss"]
+POWER_ITERATION = 0.02  # relative: stopping at a change of 1e-3, and of 1e-2 in small runs, it ends that much too low
+SIGMAS = 6  # standard errors between two estimates of one trace
 CLOSE = 1e-5  # relative: what float32 and printed digits leave of a number that was computed in another order
 
 
@@ -94,10 +97,46 @@ def _spectrum(run: RunFolder) -> Iterator[str]:
         found = getattr(ends, extreme)().get(end)
         if found is None or not math.isclose(found, record[name], rel_tol=CLOSE):
             yield f"{name} is {record[name]}, but eigenvalues.csv says {found}"
+    parameters = record["parameters"]
+    if (worst := eigenvalues["residual"].max()) > parameters.get("residual", np.inf):
+        yield f"an eigenvalue in eigenvalues.csv has the residual {worst:.3g}, more than {parameters['residual']:g}"
+    yield from _counts(run, eigenvalues.query("end == 'largest'"))
+    if not math.isclose(record["power_iteration"], record["lambda_max"], rel_tol=POWER_ITERATION):
+        yield f"power_iteration is {record['power_iteration']}, too far from lambda_max, {record['lambda_max']}"
     weights = density.groupby("probe")["weight"].sum()
     if not np.allclose(weights, 1, atol=1e-4):
         worst = weights.iloc[(weights - 1).abs().argmax()]
         yield f"the weights of a probe in density.csv sum to {worst:.6g}, not to one"
+        return
+    yield from _trace(run, density)
+
+
+def _counts(run: RunFolder, largest: pd.DataFrame) -> Iterator[str]:
+    """The images, the order of the eigenvalues, and the outliers among them."""
+    record, values = run.record("spectrum"), largest["eigenvalue"].to_numpy()
+    wanted = min(record["parameters"].get("n_images") or run.config.n_train, run.config.n_train)
+    if record["images_used"] != wanted:
+        yield f"images_used is {record['images_used']}, not {wanted}"
+    if (np.diff(values) > 0).any():
+        yield "the largest eigenvalues in eigenvalues.csv are not in descending order"
+    scale = max(abs(record["lambda_max"]), abs(record["lambda_min"]))
+    found = count_outliers(values, largest["residual"].to_numpy() * scale, scale=scale).count
+    if record["outliers"] != found:
+        yield f"outliers is {record['outliers']}, but eigenvalues.csv has {found} by the rule"
+
+
+def _trace(run: RunFolder, density: pd.DataFrame) -> Iterator[str]:
+    """The density's own estimate of the trace, N times the mean node, must be near the one that is stated.
+
+    With probes of independent normal numbers, N times a probe's mean node has the variance ``2 |H|^2`` (Hutchinson),
+    and ``|H|^2`` is about N times the mean squared node.
+    """
+    record, size = run.record("spectrum"), run.config.n_trainable
+    probes = density["probe"].nunique()
+    moments = [size * float((density["weight"] * density["node"] ** power).sum()) / probes for power in (1, 2)]
+    error = math.hypot(math.sqrt(2 * moments[1] / probes), record["trace_error"])
+    if abs(record["trace"] - moments[0]) > SIGMAS * error:
+        yield f"trace is {record['trace']:.6g}, but density.csv says {moments[0]:.6g}, give or take {error:.2g}"
 
 
 # -- landscape ----------------------------------------------------------------------------------------------------
@@ -122,6 +161,8 @@ def _landscape(run: RunFolder) -> Iterator[str]:
     variances = landscape.trajectory.var(axis=0)
     if not math.isclose(variances[1] * record["ratios"][0], variances[0] * record["ratios"][1], rel_tol=1e-3):
         yield "the ratios of explained variance are not those of the path in trajectory.csv"
+    if sum(record["ratios"]) > 1 + CLOSE:
+        yield f"the ratios of explained variance sum to {sum(record['ratios'])}, more than one"
     yield from _grid(run, landscape.x, landscape.y, landscape.trajectory)
 
 

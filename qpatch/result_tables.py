@@ -10,14 +10,14 @@ import pandas as pd
 from qpatch.agreement import agreement_table
 from qpatch.derived import read_table, table_bytes, table_file
 from qpatch.replicas import distinct, ensemble, ensemble_table, ensembles
-from qpatch.results import RunFolder, results_folder, stored_runs
-from qpatch.seeds import images_problems, images_table, seeds_table
-from qpatch.storage import write_atomically
+from qpatch.results import STAGES, RunFolder, results_folder, stored_runs
+from qpatch.seeds import has_paper_size, images_problems, images_table, seeds_table
+from qpatch.storage import sha256, write_atomically
 from qpatch.tables import paper_runs
 from qpatch.variants import STANDARD
 from qpatch.verdicts import verdicts_table
 
-NAMES = ("agreement", "ensemble", "seeds", "verdicts")  # beside images, which takes a model to build
+NAMES = ("stages", "agreement", "ensemble", "seeds", "verdicts")  # beside images, which takes a model to build
 
 
 def full_members(root: Path | None = None) -> list[RunFolder]:
@@ -29,9 +29,30 @@ def full_members(root: Path | None = None) -> list[RunFolder]:
     return runs
 
 
+def stages_table(root: Path | None = None) -> pd.DataFrame:
+    """Where every result of the paper's sizes comes from: a row a stage, with code, machine, wall time and digest.
+
+    The digest is that of the record, which names those of its files: a stage that is taken away or replaced is seen.
+    """
+    replicas = {name: run for config in ensembles(root) for name, run in ensemble(config, root).items()}
+    members = [(STANDARD, run) for run in stored_runs(root) if has_paper_size(run.config)]
+    members += [(name, run) for name, run in replicas.items() if name != STANDARD]
+    rows = []
+    for variant, run in members:
+        for stage in STAGES:
+            if run.state(stage) == "done":
+                record = run.record(stage)
+                machine = {key: record["machine"][key] for key in ("device", "name", "threads", "torch")}
+                row = {"run_id": run.run_id, "variant": variant, "stage": stage, "code": record["code"], **machine}
+                rows.append(row | {"seconds": record["seconds"], "record": sha256(run.path / f"{stage}.json")})
+    return pd.DataFrame(rows)
+
+
 def build_table(name: str, images: pd.DataFrame, root: Path | None = None) -> pd.DataFrame:
     """One of `NAMES` as the stored results give it; empty where they hold nothing for it."""
     runs = stored_runs(root)
+    if name == "stages":
+        return stages_table(root)
     if name == "agreement":
         return agreement_table(runs)
     if name == "ensemble":
@@ -67,7 +88,12 @@ def table_problems(root: Path | None = None) -> list[str]:
     found = images_problems(stored_runs(root), images)
     for name in NAMES:
         file = table_file(name, root)
-        if _stored_bytes(file) != _bytes(build_table(name, images, root)):
+        try:
+            expected = _bytes(build_table(name, images, root))
+        except ValueError as error:
+            found.append(f"tables/{name}.csv cannot be built: {error}")
+            continue
+        if _stored_bytes(file) != expected:
             state = "is not what the stored results give" if file.is_file() else "is missing"
             found.append(f"tables/{name}.csv {state}; run 'qpatch tables'")
     return found

@@ -166,7 +166,7 @@ class RunFolder:
             upstream = (self.record("train") or {}).get("outputs", {})
             current = current and all(record["inputs"][name] == upstream.get(name) for name in INPUTS[stage])
             current = current and all(self.file(name).exists() or name in CACHED for name in OUTPUTS[stage])
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, AttributeError):
             current = False
         return "done" if current else "stale"
 

@@ -10,6 +10,7 @@ from qpatch.config import RunConfig
 from qpatch.headlines import headline_problems
 from qpatch.result_tables import table_problems
 from qpatch.results import REPLICAS, STAGES, RunFolder, results_folder
+from qpatch.schema import record_problems
 from qpatch.storage import sha256
 
 
@@ -55,7 +56,7 @@ def _recorded_config(folder: Path) -> RunConfig | None:
 
 
 def run_problems(run: RunFolder) -> list[str]:
-    """What is wrong with one run: unreadable or stale records, altered files, values that make no sense."""
+    """What is wrong with one run: unreadable or stale records, missing fields, altered files, impossible values."""
     found = []
     for stage in STAGES:
         if not (run.path / f"{stage}.json").exists():
@@ -64,10 +65,21 @@ def run_problems(run: RunFolder) -> list[str]:
         if state != "done":
             found.append(f"{run.run_id}: the {stage} stage is {state}; {run.remedy}")
             continue
+        wrong = record_problems(stage, run.record(stage))
+        if wrong:
+            found += [f"{run.run_id}: {problem}; {run.remedy}" for problem in wrong]
+            continue
         for name, digest in run.record(stage)["outputs"].items():
             file = run.file(name)
             if file.exists() and sha256(file) != digest:
                 found.append(
                     f"{run.run_id}: {name} was altered after it was written; delete {stage}.json and {run.remedy}"
                 )
-    return found or [f"{run.run_id}: {problem}" for problem in headline_problems(run)]
+    return found or [f"{run.run_id}: {problem}" for problem in _headlines(run)]
+
+
+def _headlines(run: RunFolder) -> list[str]:
+    try:
+        return headline_problems(run)
+    except (KeyError, ValueError, TypeError, IndexError) as error:  # a table without a column, or without numbers
+        return [f"its files cannot be read as results ({type(error).__name__}: {error}); {run.remedy}"]

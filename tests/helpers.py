@@ -103,10 +103,16 @@ def store_spectrum(run: RunFolder, parameters: dict | None = None) -> None:
     run.write_csv(
         "density.csv", pd.DataFrame({"probe": 0, "node": [-0.5, 0.0, 4.0], "weight": [0.1, 0.8, 0.1], "residual": 0.1})
     )
-    values = {"lambda_max": 4.0, "lambda_min": -0.5, "outliers": 1, "participation": {"QNN 1": 0.9, "bias": 0.1}}
-    values |= {"block_lambda_max": {"QNN 1": 3.0, "bias": 1.0}}
-    values |= dict.fromkeys(("power_iteration", "trace", "trace_error", "gauss_newton_share", "within_blocks"), 0.5)
-    values |= {"logit_overlap": 0.5, "logit_overlap_random": 0.1, "products": {"density": 3}, "images_used": 60}
+    values = {"lambda_max": 4.0, "lambda_min": -0.5, "outliers": 0, "participation": {"QNN 1": 0.9, "bias": 0.1}}
+    values |= {"block_lambda_max": {"QNN 1": 3.0, "bias": 1.0}, "power_iteration": 4.0, "gauss_newton_lambda_max": 4.0}
+    values |= {"trace": 0.35 * run.config.n_trainable, **dict.fromkeys(("trace_error", "gauss_newton_share"), 0.5)}
+    values |= {
+        "within_blocks": 0.5,
+        "logit_overlap": 0.5,
+        "logit_overlap_random": 0.1,
+        "products": {"density": 3},
+        "images_used": 60,
+    }
     run.write_record("spectrum", parameters or {}, 1.0, MACHINE, **values)
 
 

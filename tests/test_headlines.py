@@ -7,6 +7,7 @@ from helpers import MACHINE, TINY, store_hessian, store_landscape, store_slices,
 
 from qpatch.headlines import headline_problems
 from qpatch.results import RunFolder
+from qpatch.schema import VALUES
 
 LOSSES = [2.0, 1.0, 0.5, 0.25, 0.75]
 GRID = {"n_points": 3, "margin": 1.0}
@@ -20,7 +21,7 @@ def run() -> RunFolder:
     x, y = np.linspace(path.min() - 1, path.max() + 1, 3), np.linspace(-path.max() / 2 - 1, -path.min() / 2 + 1, 3)
     store_landscape(run, x.tolist(), y.tolist(), np.arange(1.0, 10.0).reshape(3, 3))
     run.write_record("landscape", GRID, 1.0, MACHINE, ratios=[0.75, 0.1875], best_epoch=2)
-    store_spectrum(run)
+    store_spectrum(run, {"residual": 1e-3})
     store_slices(run)
     return run
 
@@ -36,8 +37,7 @@ def restate(run: RunFolder, stage: str, **values) -> None:
     """The stage's record with other values."""
     record = run.record(stage)
     parameters = record["parameters"] | values.pop("parameters", {})
-    known = ("best_epoch", "lambda_max", "converged", "ratios", "lambda_min")
-    kept = {name: record[name] for name in known if name in record}
+    kept = {name: record[name] for name in VALUES[stage]}
     run.write_record(stage, parameters, 1.0, MACHINE, **(kept | values))
 
 
@@ -71,6 +71,8 @@ def test_sound_results_have_no_problems(run):
         ("trajectory.csv", 1, "x", -1.0, "the ratios of explained variance are not those of the path"),
         ("eigenvalues.csv", 0, "eigenvalue", 4.1, "lambda_max is 4.0, but eigenvalues.csv says 4.1"),
         ("eigenvalues.csv", 2, "eigenvalue", -0.6, "lambda_min is -0.5, but eigenvalues.csv says -0.6"),
+        ("eigenvalues.csv", 1, "eigenvalue", 4.1, "lambda_max is 4.0, but eigenvalues.csv says 4.1"),
+        ("eigenvalues.csv", 1, "residual", 0.5, "has the residual 0.5, more than 0.001"),
         ("density.csv", 1, "weight", 0.7, "the weights of a probe in density.csv sum to 0.9, not to one"),
         ("density.csv", 1, "node", np.nan, "eigenvalues.csv or density.csv holds a value that is not finite"),
     ],
@@ -90,7 +92,13 @@ def test_a_number_that_was_altered_is_found(run, name, row, column, value, messa
         ("landscape", {"best_epoch": 1}, "the landscape is that of epoch 1, the best epoch is 2"),
         ("landscape", {"parameters": {"margin": 2.0}}, "does not span the path in trajectory.csv with a margin of 2"),
         ("landscape", {"parameters": {"n_points": 4}}, "landscape.csv holds 9 points, not 4 x 4"),
+        ("landscape", {"ratios": [0.96, 0.24]}, "the ratios of explained variance sum to 1.2, more than one"),
         ("spectrum", {"lambda_max": 4.1}, "lambda_max is 4.1, but eigenvalues.csv says 4"),
+        ("spectrum", {"outliers": 2}, "outliers is 2, but eigenvalues.csv has 0 by the rule"),
+        ("spectrum", {"power_iteration": 1.0}, "power_iteration is 1.0, too far from lambda_max, 4.0"),
+        ("spectrum", {"images_used": 30}, "images_used is 30, not 60"),
+        ("spectrum", {"parameters": {"n_images": 40}}, "images_used is 60, not 40"),
+        ("spectrum", {"trace": 900.0}, "trace is 900, but density.csv says 147"),
     ],
 )
 def test_a_record_that_states_something_else_is_found(run, stage, values, message):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import REPOSITORY, TINY, store_hessian, store_training
+from helpers import MACHINE, REPOSITORY, TINY, store_hessian, store_training
 from typer.testing import CliRunner
 
 from qpatch import seeds
@@ -12,6 +12,7 @@ from qpatch.config import RunConfig
 from qpatch.derived import read_table, table_file
 from qpatch.replicas import replicas_folder
 from qpatch.result_tables import table_problems, write_tables
+from qpatch.results import stored_runs
 from qpatch.validation import check_results
 
 LOSSES = [2.0, 1.0, *[1.5] * 15]
@@ -36,7 +37,7 @@ def test_small_runs_make_no_table(results_folder):
 
 def test_tables_are_written_and_found_sound(several, results_folder):
     names = [file.stem for file in write_tables()]
-    assert names == ["images", "seeds", "verdicts"]
+    assert names == ["images", "stages", "seeds", "verdicts"]
     assert check_results() == (4, [])
     verdicts = read_table("verdicts").set_index("claim")
     assert verdicts.loc["sharper", "first"] == "4 patches, depth 50"
@@ -48,6 +49,26 @@ def test_building_them_again_gives_the_same_bytes(several):
     files = write_tables()
     before = [file.read_bytes() for file in files]
     assert [file.read_bytes() for file in write_tables()] == before
+
+
+def test_every_stage_is_listed_with_where_it_comes_from_and_is_missed_if_it_goes(several, results_folder):
+    write_tables()
+    stages = read_table("stages")
+    assert stages["stage"].tolist() == ["train", "hessian"] * 4
+    assert stages["name"].unique().tolist() == ["test"]
+    assert (stages["seconds"] == 1.0).all()
+    run = stored_runs(results_folder)[0]
+    run.write_record("hessian", {}, 2.0, MACHINE, lambda_max=51.0, converged=True)  # the same number, made anew
+    assert check_results()[1] == ["tables/stages.csv is not what the stored results give; run 'qpatch tables'"]
+    run.reopen("hessian")
+    assert "tables/stages.csv is not what the stored results give; run 'qpatch tables'" in check_results()[1]
+
+
+def test_eigenvalues_over_different_images_are_a_problem_and_no_crash(several, results_folder):
+    write_tables()
+    store_hessian(stored_runs(results_folder)[0], [51.0, 51.0], {"subset": 100})
+    problems = check_results()[1]
+    assert any("tables/seeds.csv cannot be built: largest eigenvalues over [0, 100]" in problem for problem in problems)
 
 
 @pytest.mark.parametrize("name", ["seeds", "verdicts"])
@@ -89,7 +110,12 @@ def test_a_copy_of_a_run_is_no_replica():
 def test_the_command_lists_what_it_wrote(several):
     result = CliRunner().invoke(app, ["tables"])
     assert result.exit_code == 0
-    assert [line.rsplit("/")[-1] for line in result.output.splitlines()] == ["images.csv", "seeds.csv", "verdicts.csv"]
+    assert [line.rsplit("/")[-1] for line in result.output.splitlines()] == [
+        "images.csv",
+        "stages.csv",
+        "seeds.csv",
+        "verdicts.csv",
+    ]
 
 
 def test_the_results_of_this_checkout_are_sound():

@@ -243,6 +243,21 @@ def test_a_history_that_makes_no_sense_is_a_problem(losses, best, message):
     assert run_problems(run) == [f"{TINY.run_id}: {message}"]
 
 
+def test_a_table_without_a_column_is_a_problem_and_no_crash(run):
+    run.write_csv("eigenvalue.csv", pd.DataFrame({"other": [4.0]}))
+    run.write_record("hessian", {}, 1.0, MACHINE, lambda_max=4.0, converged=False)
+    (problem,) = run_problems(run)
+    assert problem.startswith(f"{TINY.run_id}: its files cannot be read as results (KeyError: 'estimate')")
+
+
+def test_a_record_that_lacks_a_field_is_a_problem(run):
+    record = run.record("hessian")
+    del record["lambda_max"]
+    (run.path / "hessian.json").write_text(json.dumps(record))
+    (problem,) = run_problems(run)
+    assert problem.startswith(f"{TINY.run_id}: hessian.json: record: 'lambda_max' is a required property; run 'qpatch")
+
+
 def test_values_that_are_not_finite_are_problems(run):
     store_hessian(run, [3.0, float("nan")])
     assert run_problems(run) == [f"{TINY.run_id}: eigenvalue.csv holds a value that is not finite"]
