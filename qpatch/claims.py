@@ -15,6 +15,7 @@ import pandas as pd
 
 from qpatch.config import PAPER_DEPTHS
 from qpatch.derived import read_table
+from qpatch.epochs import size_label
 from qpatch.results import RunFolder, reference_table, summary
 from qpatch.tables import paper_runs, small_runs
 
@@ -145,7 +146,7 @@ def _goes(claim: Claim, first: float, second: float) -> bool:
 
 
 def _size(row: dict) -> str:
-    return f"{row['n_patches']} patches, depth {row['depth']}"
+    return size_label(row["n_patches"], row["depth"])
 
 
 def turns_up(changes: Sequence[float]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,8 @@ from qpatch.results import STAGES, ResultError, RunFolder, results_folder, store
 from qpatch.stages import choose_device
 from qpatch.validation import check_results
 from qpatch.variants import STANDARD, VARIANTS
+
+INTERRUPTED = 130  # exit status of a program that was stopped by Ctrl-C
 
 app = typer.Typer(
     help="Train patch-wise quantum neural networks and measure their loss landscapes.",
@@ -53,14 +56,39 @@ def run(
     config = _config({name: value for name, value in named.items() if value is not None} | fields)
     if stage not in (*STAGES, "all"):
         raise _Failure(f"stage is {stage!r}; it must be one of {', '.join(STAGES)} or all", 2)
-    _execute(RunFolder(config), parameters, STAGES if stage == "all" else (stage,), force)
-    write_tables()
+    folder, wanted = RunFolder(config), STAGES if stage == "all" else (stage,)
+    if not force:
+        _protect(folder, parameters, wanted)
+    _execute(folder, parameters, wanted, force)
+    _tables()
+
+
+def _protect(folder: RunFolder, parameters: dict, wanted: tuple[str, ...]) -> None:
+    """Refuse to replace a finished stage by one with other parameters: hours of computing may lie in it."""
+    for stage in wanted:
+        if folder.state(stage) == "done" and notebooks.stage_state(folder, stage, parameters) != "done":
+            stored = folder.record(stage)["parameters"]
+            asked = notebooks.recorded_parameters(stage, parameters)
+            names = [name for name in stored | asked if stored.get(name) != asked.get(name)]
+            states = ", ".join(f"{name} {stored.get(name, 'unset')}, not {asked.get(name, 'unset')}" for name in names)
+            raise _Failure(
+                f"the {stage} stage of {folder.run_id} is stored with {states}; --force replaces it, or set"
+                " QPATCH_RESULTS to a folder of your own"
+            )
+
+
+def _tables() -> list[Path]:
+    try:
+        return write_tables()
+    except ResultError as error:
+        raise _Failure(error) from error
 
 
 def _execute(
     folder: RunFolder, parameters: dict, wanted: tuple[str, ...], force: bool = False, label: str = ""
 ) -> None:
     name = f"{folder.run_id}{label}"
+    _announce([folder], parameters, wanted, workers=1)
 
     def report(stage: str, seconds: float) -> None:
         typer.echo(f"{name}: {stage} done in {seconds:.0f} s")
@@ -72,6 +100,8 @@ def _execute(
         raise _Failure(error, sweep.BUSY) from error
     except (ResultError, notebooks.NotebookError) as error:
         raise _Failure(error) from error
+    except KeyboardInterrupt:
+        raise _Failure(f"{name} was stopped; the same command goes on where it was", INTERRUPTED) from None
 
 
 @app.command(name="sweep")
@@ -87,7 +117,9 @@ def sweep_command(
     First it says how long that will take, as measured on this machine; last it builds the result tables anew.
     """
     fields, parameters = _parse(param)
-    runs = [RunFolder(_replace(config, fields)) for config in _profile(profile, stride, depth)]
+    # A field that the profile varies may be given, too: then several of its runs are one.
+    configs = dict.fromkeys(_replace(config, fields) for config in _profile(profile, stride, depth))
+    runs = [RunFolder(config) for config in configs]
     parameters, wanted = PROFILE_PARAMETERS[profile] | parameters, PROFILE_STAGES.get(profile, STAGES)
     progress = _announce(runs, parameters, wanted, workers)
     outcomes = sweep.execute_sweep(runs, parameters, workers, typer.echo, wanted, progress)
@@ -95,7 +127,7 @@ def sweep_command(
         name: sum(outcome.result == name for outcome in outcomes) for name in ("done", "skipped", "busy", "failed")
     }
     typer.echo(", ".join(f"{count} {name}" for name, count in counts.items() if count))
-    write_tables()
+    _tables()
     if counts["failed"] or counts["busy"]:
         raise typer.Exit(1)
 
@@ -140,13 +172,13 @@ def replicas_command(
         with sweep.environment({"QPATCH_RESULTS": str(root)}):
             chosen = replicas.PARAMETERS | parameters | {"variant": name}
             _execute(RunFolder(config, root), chosen, replicas.STAGES, label=f", {name}")
-    write_tables()
+    _tables()
 
 
 @app.command()
 def tables() -> None:
     """Build the machine-readable tables beside the results anew: agreement, ensemble, images, seeds, verdicts."""
-    for file in write_tables():
+    for file in _tables():
         typer.echo(file)
 
 
@@ -204,5 +236,9 @@ def _profile(name: str, strides: list[int] | None = None, depths: list[int] | No
         raise _Failure(error, 2) from error
     kept = [run for run in runs if (not strides or run.stride in strides) and (not depths or run.depth in depths)]
     if not kept:
-        raise _Failure(f"no run of profile {name!r} has stride {strides} and depth {depths}", 2)
+        given = {"stride": strides, "depth": depths}
+        there = {field: sorted({getattr(run, field) for run in runs}) for field in given}
+        asked = " and ".join(f"{field} {' or '.join(map(str, values))}" for field, values in given.items() if values)
+        known = "; ".join(f"{field}s {', '.join(map(str, values))}" for field, values in there.items())
+        raise _Failure(f"profile {name!r} has no run of {asked}; it has {known}", 2)
     return kept

@@ -149,6 +149,13 @@ class RunConfig:
         return f"{name}-{digest}"
 
     @property
+    def command_options(self) -> str:
+        """The options of ``qpatch run`` that name this run: stride, depth, and what departs from the paper."""
+        paper = RunConfig.paper_protocol(self.depth) | {"stride": self.stride}
+        departures = [f" -p {name}={value}" for name, value in self.to_dict().items() if value != paper[name]]
+        return f"--stride {self.stride} --depth {self.depth}" + "".join(departures)
+
+    @property
     def is_paper_run(self) -> bool:
         """Whether this is one of the paper's twelve configurations, on its protocol and seed."""
         return (

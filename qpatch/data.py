@@ -102,26 +102,28 @@ def read_idx(path: Path, sha256: str | None = None) -> np.ndarray:
     packed = path.with_name(path.name + ".gz")
     found = next((candidate for candidate in (path, packed) if candidate.is_file()), None)
     if found is None:
-        raise DataError(f"{path} (or {packed.name}) is missing; {_remedy(sha256)}")
+        raise DataError(f"{path} (or {packed.name}) is missing; {_remedy(path, sha256)}")
     try:
         contents = found.read_bytes()
         if found == packed:
             contents = gzip.decompress(contents)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{found} cannot be read ({error}); {_remedy(sha256)}") from error
+        raise DataError(f"{found} cannot be read ({error}); {_remedy(path, sha256)}") from error
     digest = hashlib.sha256(contents).hexdigest()
     if sha256 is not None and digest != sha256:
         raise DataError(
             f"{found} is not the canonical file: its contents have SHA-256 {digest}, expected {sha256};"
-            f" {_remedy(sha256)}"
+            f" {_remedy(path, sha256)}"
         )
     return _parse_idx(contents, found)
 
 
-def _remedy(sha256: str | None) -> str:
+def _remedy(path: Path, sha256: str | None) -> str:
     if sha256 is None:
         return "put the data set's four IDX files there, or point QPATCH_DATA at the folder that holds its folder"
-    return "get it back with 'git checkout -- data/mnist'"
+    if path.is_relative_to(PROJECT):
+        return "get it back with 'git checkout -- data/mnist'"
+    return "copy the files of data/mnist there, or unset QPATCH_DATA"
 
 
 def _parse_idx(contents: bytes, path: Path) -> np.ndarray:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from qpatch.config import RunConfig, valid_strides
+from qpatch.config import RunConfig
 from qpatch.curvature import LossCurvature
 from qpatch.data import Dataset, Split
 from qpatch.model import PatchQNN
@@ -51,21 +51,17 @@ def fit_cost(measure: Callable[[int, int], float], n_patches: int, images: tuple
 
 def calibrate(n_qubits: int, device: torch.device) -> dict[str, Cost]:
     """Costs of 'step', 'evaluation' and 'product' with this number of qubits, measured in seconds on made-up images."""
-    stride = valid_strides(RunConfig.image_size, n_qubits)[-1]  # four patches
+    four = {"n_qubits": n_qubits, "stride": n_qubits, "image_size": 2 * n_qubits, "n_classes": 2}  # patches
     costs = {}
     for name, operation in (("step", _step), ("evaluation", _evaluation), ("product", _product)):
 
         def measure(depth: int, images: int, operation=operation) -> float:
-            config = RunConfig(
-                stride=stride, depth=depth, n_qubits=n_qubits, n_classes=2, n_train=2 * images, batch_size=images
-            )
+            config = RunConfig(**four, depth=depth, n_train=2 * images, batch_size=images)
             work = operation(PatchQNN(config).to(device), _made_up(config, 2 * images), _made_up(config, images))
             work()  # compiles
             return min(_timed(work, device) for _ in range(3))
 
-        costs[name] = fit_cost(
-            measure, RunConfig(stride=stride, n_qubits=n_qubits, n_classes=2).n_patches, IMAGES[name]
-        )
+        costs[name] = fit_cost(measure, RunConfig(**four).n_patches, IMAGES[name])
     return costs
 
 

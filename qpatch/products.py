@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
-from qpatch.storage import write_atomically
+from qpatch.storage import read_tensors, write_atomically
 
 KEPT_SECONDS = 0.2  # a faster product is computed again rather than kept
 
@@ -112,7 +112,7 @@ class KeptProducts:
         """The matrix times a vector ``(n,)``, of the vector's dtype and on its device."""
         file = self.folder / f"{hashlib.sha256(vector.detach().cpu().numpy().tobytes()).hexdigest()}.safetensors"
         if file.name in self.known:
-            kept = load_file(file)
+            kept = read_tensors(file)
             self.earlier += kept["seconds"].item()
             return kept["image"].to(vector)
         began = time.perf_counter()

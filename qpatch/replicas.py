@@ -6,7 +6,6 @@ the same small files, in results folders of their own.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from scipy import stats
 
 from qpatch.config import RunConfig
 from qpatch.inference import LEVEL
-from qpatch.results import REPLICAS, RunFolder, reference_table, results_folder, summary
+from qpatch.results import REPLICAS, RunFolder, recorded_config, reference_table, results_folder, summary
 from qpatch.variants import STANDARD, VARIANTS
 
 STAGES = ("train", "hessian", "landscape")
@@ -47,18 +46,11 @@ def ensembles(root: Path | None = None) -> list[RunConfig]:
     found = {}
     for record in sorted((root or results_folder()).glob(f"{REPLICAS}/*/*/train.json")):
         variant, run_id = record.parts[-3:-1]
-        run = _recorded(record)
-        if variant in VARIANTS and run is not None and run.run_id == run_id and run.state("train") == "done":
-            found[run_id] = run.config
+        config = recorded_config(record)
+        known = variant in VARIANTS and config is not None and config.run_id == run_id
+        if known and RunFolder(config, record.parents[1]).state("train") == "done":
+            found[run_id] = config
     return list(found.values())
-
-
-def _recorded(record: Path) -> RunFolder | None:
-    try:
-        config = RunConfig.from_dict(json.loads(record.read_text())["config"])
-    except (ValueError, KeyError, TypeError):
-        return None
-    return RunFolder(config, record.parents[1])
 
 
 def distinct(members: dict[str, RunFolder]) -> dict[str, list[str]]:

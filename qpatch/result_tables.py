@@ -10,8 +10,8 @@ import pandas as pd
 from qpatch.agreement import agreement_table
 from qpatch.derived import read_table, table_bytes, table_file
 from qpatch.replicas import distinct, ensemble, ensemble_table, ensembles
-from qpatch.results import STAGES, RunFolder, results_folder, stored_runs
-from qpatch.seeds import has_paper_size, images_problems, images_table, seeds_table
+from qpatch.results import STAGES, RunFolder, results_folder, stored_runs, writable
+from qpatch.seeds import has_paper_size, images_problems, images_table, seeds_table, subset_problems
 from qpatch.storage import sha256, write_atomically
 from qpatch.tables import paper_runs
 from qpatch.variants import STANDARD
@@ -67,10 +67,15 @@ def write_tables(root: Path | None = None) -> list[Path]:
     """Build all tables anew; a table that would be empty is taken away. Returns the files that are there.
 
     One process at a time: the last one to read the results is the last one to write.
+
+    Raises:
+        ResultError: the folder cannot be written, or a run cannot be read.
     """
     folder = root or results_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(folder / "tables.lock"):
+    with writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / "tables.lock").acquire()
+    with lock:
         images = images_table(stored_runs(root), read_table("images", root))
         tables = {"images": images} | {name: build_table(name, images, root) for name in NAMES}
         for name, table in tables.items():
@@ -85,15 +90,10 @@ def write_tables(root: Path | None = None) -> list[Path]:
 def table_problems(root: Path | None = None) -> list[str]:
     """Tables that are missing, or that are not what the stored results give."""
     images = read_table("images", root)
-    found = images_problems(stored_runs(root), images)
+    found = images_problems(stored_runs(root), images) + subset_problems(stored_runs(root))
     for name in NAMES:
         file = table_file(name, root)
-        try:
-            expected = _bytes(build_table(name, images, root))
-        except ValueError as error:
-            found.append(f"tables/{name}.csv cannot be built: {error}")
-            continue
-        if _stored_bytes(file) != expected:
+        if _stored_bytes(file) != _bytes(build_table(name, images, root)):
             state = "is not what the stored results give" if file.is_file() else "is missing"
             found.append(f"tables/{name}.csv {state}; run 'qpatch tables'")
     return found

@@ -17,10 +17,10 @@ import filelock
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from qpatch.config import RunConfig
-from qpatch.storage import PROJECT, code_version, sha256, write_atomically
+from qpatch.storage import PROJECT, code_version, read_tensors, sha256, write_atomically
 
 SCHEMA = 1
 REPLICAS = "replicas"  # among the runs, a folder of folders: a variant each, with runs of its own
@@ -45,6 +45,19 @@ CACHED = ("trajectory.safetensors", "checkpoint.safetensors")
 
 class ResultError(RuntimeError):
     """Results that are missing, damaged, in use or cannot be written; the message names the file and the remedy."""
+
+
+@contextlib.contextmanager
+def writable(folder: Path) -> Iterator[None]:
+    """Within the block an error of the operating system means that the folder cannot be written: a `ResultError`."""
+    try:
+        yield
+    except filelock.Timeout:  # an OSError, too
+        raise
+    except OSError as error:
+        raise ResultError(
+            f"cannot write to {folder} ({error.strerror}); set QPATCH_RESULTS to a folder that you can write to"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -90,7 +103,7 @@ class RunFolder:
         """A finished stage's record; None where there is none or it is half-written."""
         try:
             record = json.loads((self.path / f"{stage}.json").read_text())
-        except (FileNotFoundError, NotADirectoryError, ValueError):  # no file, no text, no JSON
+        except (OSError, ValueError):  # no file, no text, no JSON
             return None
         return record if isinstance(record, dict) else None
 
@@ -120,7 +133,7 @@ class RunFolder:
 
     def best_parameters(self) -> dict[str, torch.Tensor]:
         """``angles`` and ``bias`` at the epoch of least training loss."""
-        return load_file(self._existing("best.safetensors"))
+        return read_tensors(self._existing("best.safetensors"))
 
     def trajectory(self) -> np.ndarray:
         """All angles at the start and after each epoch: ``(epochs + 1, n_angles)`` float32.
@@ -134,11 +147,11 @@ class RunFolder:
                 f"{self.file(name)} is missing: a run's whole path is not published. To go on from it, train the run"
                 f" yourself in a folder of your own, with QPATCH_RESULTS=<folder> before the same command"
             )
-        return load_file(self._existing(name))["angles"].numpy()
+        return read_tensors(self._existing(name))["angles"].numpy()
 
     def plane(self) -> dict[str, torch.Tensor]:
         """The trajectory's ``mean`` ``(n_angles,)`` and two ``components`` ``(2, n_angles)``, float32."""
-        return load_file(self._existing("plane.safetensors"))
+        return read_tensors(self._existing("plane.safetensors"))
 
     def landscape(self) -> Landscape:
         grid = self.table("landscape.csv").pivot(index="y", columns="x", values="loss")
@@ -179,10 +192,10 @@ class RunFolder:
     @property
     def remedy(self) -> str:
         """What to do about a file that is missing or damaged."""
-        size = f"--stride {self.config.stride} --depth {self.config.depth}"
-        if self.path.parents[1].name == REPLICAS:
-            return f"run 'qpatch replicas {size} --variant {self.path.parent.name}' again"
-        return f"run 'qpatch run {size} ...' or the sweep again"
+        options = self.config.command_options
+        if self.path.parent.parent.name == REPLICAS:
+            return f"run 'qpatch replicas {options} --variant {self.path.parent.name}' again"
+        return f"run 'qpatch run {options}' or the sweep again"
 
     # -- writing ----------------------------------------------------------------------------------------------
 
@@ -195,15 +208,12 @@ class RunFolder:
             ResultError: the folder cannot be written.
         """
         try:
-            self.cache.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(self.cache / name, timeout=0)
-            lock.acquire()
+            with writable(self.path):
+                self.cache.mkdir(parents=True, exist_ok=True)
+                lock = filelock.FileLock(self.cache / name, timeout=0)
+                lock.acquire()
         except filelock.Timeout as error:
             raise busy(f"{self.run_id} is being computed by another process; wait for it or stop it") from error
-        except OSError as error:
-            raise ResultError(
-                f"cannot write to {self.path} ({error.strerror}); set QPATCH_RESULTS to a folder that you can write to"
-            ) from error
         try:
             yield
         finally:
@@ -239,21 +249,35 @@ class RunFolder:
         write_atomically(self.path / f"{stage}.json", (json.dumps(record, indent=2) + "\n").encode())
 
 
+def recorded_config(record: Path) -> RunConfig | None:
+    """The configuration that a record names; None where it cannot be read."""
+    try:
+        return RunConfig.from_dict(json.loads(record.read_text())["config"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def stored_runs(root: Path | None = None) -> list[RunFolder]:
     """The runs whose training is finished: most qubits first, then fewest patches, then depth, then seed."""
-    runs = []
-    for path in sorted((root or results_folder()).glob("*/train.json")):
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            config = RunConfig.from_dict(json.loads(path.read_text())["config"])
-            if config.run_id == path.parent.name:
-                runs.append(RunFolder(config, root))
+    found = {path: recorded_config(path) for path in sorted((root or results_folder()).glob("*/train.json"))}
+    runs = [RunFolder(config, root) for path, config in found.items() if config and config.run_id == path.parent.name]
     runs = [run for run in runs if run.state("train") == "done"]
     return sorted(runs, key=lambda run: (-run.config.n_qubits, run.config.n_patches, run.config.depth, run.run_id))
 
 
 def summary(runs: list[RunFolder]) -> pd.DataFrame:
-    """One row a run: configuration, the values at the best epoch, curvature and explained variance (NaN if missing)."""
-    return pd.DataFrame([_summary_row(run) for run in runs])
+    """One row a run: configuration, the values at the best epoch, curvature and explained variance (NaN if missing).
+
+    Raises:
+        ResultError: a run's files cannot be read as results.
+    """
+    rows = []
+    for run in runs:
+        try:
+            rows.append(_summary_row(run))
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise ResultError(f"{run.run_id}: its files cannot be read as results ({error!r}); {run.remedy}") from error
+    return pd.DataFrame(rows)
 
 
 def _summary_row(run: RunFolder) -> dict:
@@ -265,7 +289,8 @@ def _summary_row(run: RunFolder) -> dict:
     history = run.history().set_index("epoch").loc[best]
     row |= {"best_epoch": best}
     row |= {name: history[name] for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy")}
-    row["lambda_max"] = run.record("hessian")["lambda_max"] if run.state("hessian") == "done" else np.nan
+    hessian = run.record("hessian")  # read once: another process may close the stage meanwhile
+    row["lambda_max"] = hessian["lambda_max"] if hessian and run.state("hessian") == "done" else np.nan
     return row | _plane_columns(run)
 
 

@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from qpatch.results import RunFolder
+from qpatch.storage import read_tensors
 
 
 class GridRows:
@@ -33,7 +33,7 @@ class GridRows:
         file = self.run.file(self.name)
         if not file.exists():
             return None
-        kept = load_file(file)
+        kept = read_tensors(file)
         # Another number of threads moves the plane by rounding, another grid or margin by far more.
         if not all(key in kept and _alike(kept[key], values) for key, values in self.belongs_to.items()):
             return None

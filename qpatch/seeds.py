@@ -45,23 +45,41 @@ def _repeated(runs: list[RunFolder]) -> list[RunFolder]:
 def seeds_table(runs: Sequence[RunFolder]) -> pd.DataFrame:
     """A row a run of `seed_runs`: its configuration, epochs, losses, accuracies and largest eigenvalue.
 
-    Raises:
-        ValueError: eigenvalues over different numbers of images.
+    Eigenvalues over another number of images than most have are left out (`subset_problems` names them).
     """
     chosen = seed_runs(runs)
     if not chosen:
         return pd.DataFrame()
-    subsets = {run.record("hessian")["parameters"].get("subset", 0) for run in chosen if run.state("hessian") == "done"}
-    if len(subsets) > 1:
-        raise ValueError(
-            f"largest eigenvalues over {sorted(subsets)} training images (0 are all) cannot be compared; compute those"
-            f" of all seeds with one subset: 'qpatch sweep --profile seeds -p subset=...'"
-        )
     columns = ["run_id", *SIZE, "seed", "learning_rate", "best_epoch", "train_loss", "train_accuracy"]
     columns += ["test_loss", "test_accuracy", "lambda_max"]
     table = summary(chosen)[columns]
+    table.loc[[run.run_id in _odd_subsets(chosen) for run in chosen], "lambda_max"] = np.nan
     table.insert(columns.index("seed") + 1, "epochs", [run.config.epochs for run in chosen])
     return table.sort_values(["n_parameters", "seed"], ignore_index=True)
+
+
+def _subsets(runs: Sequence[RunFolder]) -> dict[str, int]:
+    """Of how many training images each run's largest eigenvalue is, 0 meaning all."""
+    records = {run.run_id: run.record("hessian") for run in runs if run.state("hessian") == "done"}
+    return {run_id: record["parameters"].get("subset", 0) for run_id, record in records.items() if record}
+
+
+def _odd_subsets(runs: Sequence[RunFolder]) -> dict[str, int]:
+    """Those of `_subsets` that most runs do not have."""
+    subsets = _subsets(runs)
+    usual = max(sorted(subsets.values()), key=list(subsets.values()).count, default=0)
+    return {run_id: subset for run_id, subset in subsets.items() if subset != usual}
+
+
+def subset_problems(runs: Sequence[RunFolder]) -> list[str]:
+    """Runs of several seeds whose largest eigenvalue is over other images than that of most, with the remedy."""
+    odd = _odd_subsets(seed_runs(runs))
+    return [
+        f"the largest eigenvalue of {run.run_id} is over {odd[run.run_id] or 'all'} training images, those of the other"
+        f" seeds are not; run 'qpatch run {run.config.command_options} --stage hessian -p subset=... --force'"
+        for run in seed_runs(runs)
+        if run.run_id in odd
+    ]
 
 
 # -- test images --------------------------------------------------------------------------------------------------

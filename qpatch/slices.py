@@ -7,8 +7,10 @@ they find. A path keeps the angles alone, so its points have the bias of the bes
 from __future__ import annotations
 
 import copy
+import shutil
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,6 +28,7 @@ from qpatch.lines import Line, Profile, evaluate_line, line_positions
 from qpatch.model import PatchQNN
 from qpatch.plane_curvature import PlaneCurvature, plane_curvature
 from qpatch.planes import Plane, pca_plane, random_plane, spanned_plane
+from qpatch.products import KeptProducts, Product
 from qpatch.results import RunFolder
 from qpatch.rows import GridRows
 from qpatch.spectra import TRACE_PRODUCTS, qnn_groups
@@ -65,7 +68,12 @@ def slices(
         residual: of an eigenpair, relative to the largest eigenvalue.
         start_seed: of all random vectors.
         data: instead of `load_dataset` of the configuration.
+
+    Raises:
+        ValueError: a grid of fewer than two points.
     """
+    if n_points < 2:
+        raise ValueError(f"n_points is {n_points}; a grid needs two or more along each axis (the paper's has 20)")
     run, target, began = RunFolder(config), choose_device(device), time.perf_counter()
     with run.locked():
         path = run.trajectory().astype(np.float64)
@@ -78,24 +86,26 @@ def slices(
         lines = [Line(points[start], points[end], f"epoch {start} to {end}") for start in starts]
         positions = line_positions(LINE_POINTS, LINE_MARGIN)
         print(forecast(loss, minimum, 4 * n_points**2 + len(lines) * len(positions)))
-        curvature = LossCurvature(model, split)
+        curvature, folder = LossCurvature(model, split), run.products_folder("slices", len(split))
+        product = KeptProducts(curvature.product, folder)
         options = {"k": 2, "smallest": 0, "tolerance": residual, "seed": start_seed}
-        pairs = extreme_eigenpairs(curvature.product, curvature.like, **options)
+        pairs = extreme_eigenpairs(product, curvature.like, **options)
         planes = _planes(config, path, run.record("train")["best_epoch"] + 1, minimum, pairs, start_seed)
-        held = _held(curvature, planes, pairs, start_seed)
+        held = _held(product, curvature.like, planes, pairs, start_seed)
         axis = _axis(planes[0], n_points)
         grids, earlier = zip(*(_grid(run, loss, len(split), *each, axis) for each in enumerate(planes)), strict=True)
         profiles = [evaluate_line(loss, line, positions) for line in lines]
-        along = _along(model, split, points, start_seed)
+        along, before = _along(model, split, points, start_seed, folder)
         run.reopen("slices")
         _write(run, planes, axis, grids, profiles)
         parameters = {"n_images": n_images, "n_points": n_points, "residual": residual, "start_seed": start_seed}
-        seconds = sum(earlier) + time.perf_counter() - began
+        seconds = sum(earlier) + product.earlier + before + time.perf_counter() - began
         values = {"planes": _shares(planes, held), "lines": _barriers(profiles), "along": along}
         values |= {"images_used": len(split)}
         run.write_record("slices", parameters, seconds, storage.machine(target), **values)
         for name in ROWS:
             run.file(name).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
     return run
 
 
@@ -178,26 +188,32 @@ def _planes(config: RunConfig, path, best: int, minimum, pairs: Eigenpairs, seed
     return [plane.with_trajectory(path) for plane in planes]
 
 
-def _held(curvature: LossCurvature, planes, pairs: Eigenpairs, seed: int) -> list[PlaneCurvature]:
-    whole = trace(curvature.product, curvature.like, TRACE_PRODUCTS, seed)
-    start = np.random.default_rng(seed).standard_normal(len(curvature.like))
-    lower = lanczos(curvature.product, curvature.like, LOWER_STEPS, start).values
+def _held(product: Product, like: torch.Tensor, planes, pairs: Eigenpairs, seed: int) -> list[PlaneCurvature]:
+    whole = trace(product, like, TRACE_PRODUCTS, seed)
+    start = np.random.default_rng(seed).standard_normal(len(like))
+    lower = lanczos(product, like, LOWER_STEPS, start).values
     extremes = np.concatenate([pairs.largest, np.sort(lower)[:2]])
-    return [plane_curvature(curvature.product, curvature.like, plane, whole, extremes) for plane in planes]
+    return [plane_curvature(product, like, plane, whole, extremes) for plane in planes]
 
 
-def _along(model: PatchQNN, split: Split, points: dict[int, np.ndarray], seed: int) -> list[dict]:
-    """At the epochs' points: the largest eigenvalue, and the Gauss-Newton part's share in it."""
-    moved, found = copy.deepcopy(model), []
+def _along(
+    model: PatchQNN, split: Split, points: dict[int, np.ndarray], seed: int, folder: Path
+) -> tuple[list[dict], float]:
+    """At the epochs' points: the largest eigenvalue, and the Gauss-Newton part's share in it.
+
+    Products are kept in ``folder``; also returned are the seconds that those of earlier calls took.
+    """
+    moved, found, earlier = copy.deepcopy(model), [], 0.0
     curvature = LossCurvature(moved, split)
     options = {"k": 1, "smallest": 0, "tolerance": ALONG_RESIDUAL, "seed": seed}
     for epoch, point in points.items():
         vector_to_parameters(torch.from_numpy(point).to(curvature.like), moved.parameters())
-        top = extreme_eigenpairs(curvature.product, curvature.like, **options)
-        products = curvature.gauss_newton_product, curvature.product
-        share = explained(*products, curvature.like, top.largest_vectors[:, 0])
+        product = KeptProducts(curvature.product, folder / f"epoch-{epoch}")
+        top = extreme_eigenpairs(product, curvature.like, **options)
+        share = explained(curvature.gauss_newton_product, product, curvature.like, top.largest_vectors[:, 0])
         found.append({"epoch": epoch, "lambda_max": float(top.largest[0]), "gauss_newton_share": share})
-    return found
+        earlier += product.earlier
+    return found, earlier
 
 
 def _axis(principal: Plane, n_points: int) -> np.ndarray:

@@ -6,6 +6,7 @@ that a killed one goes on where it was.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import shutil
@@ -15,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file
 from tqdm import tqdm
 
 from qpatch import storage
@@ -30,6 +30,7 @@ from qpatch.planes import pca_plane
 from qpatch.products import KeptProducts
 from qpatch.results import ResultError, RunFolder
 from qpatch.rows import GridRows
+from qpatch.storage import read_tensors
 from qpatch.training import Epoch, Iteration, Trainer, best_epoch
 from qpatch.variants import STANDARD, find_variant
 
@@ -38,16 +39,17 @@ def choose_device(name: str = "auto") -> torch.device:
     """'auto' takes a GPU where PyTorch sees one; else 'cpu', 'cuda', 'cuda:1', ...
 
     Raises:
-        ValueError: CUDA is asked for and there is none, or PyTorch knows no such device.
+        ValueError: CUDA is asked for and there is none, or another device than these.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device {name!r} was asked for, but PyTorch sees no CUDA device; use 'auto' or 'cpu'")
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise ValueError(f"device {name!r} is none that PyTorch knows; use 'auto', 'cpu' or 'cuda'") from error
+    with contextlib.suppress(RuntimeError):  # a name that PyTorch does not know
+        device = torch.device(name)
+        if device.type in ("cpu", "cuda"):
+            return device
+    raise ValueError(f"device {name!r} is none that this package runs on; use 'auto', 'cpu' or 'cuda'")
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class _TrainingState:
         self.run, self.trainer, self.variant = run, trainer, variant
         self.file = run.file("checkpoint.safetensors")
         if self.file.exists():
-            self._resume(load_file(self.file))
+            self._resume(read_tensors(self.file))
         else:
             self.history, self.iterations = [trainer.initial()], []
             self.trajectory = [self._angles()]

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -32,6 +34,18 @@ def write_atomically(path: Path, contents: bytes) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it, and what it held is computed again") from error
 
 
 def sha256(path: Path) -> str:

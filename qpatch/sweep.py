@@ -168,6 +168,8 @@ def execute_sweep(
                 report(progress.finish(run.run_id, stage, seconds))
 
         outcome = _execute_missing(run, parameters, wanted, ended)
+        if stopped.is_set() and outcome.result == "failed":  # its kernel was ended, see below
+            return Outcome(run, "failed", "interrupted", outcome.seconds)
         if progress:
             progress.drop(run.run_id)
         label = f"[{number}/{len(runs)}] {run.run_id}: {outcome.result}"

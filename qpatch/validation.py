@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
 
 from qpatch.config import RunConfig
 from qpatch.headlines import headline_problems
 from qpatch.result_tables import table_problems
-from qpatch.results import REPLICAS, STAGES, RunFolder, results_folder
+from qpatch.results import REPLICAS, STAGES, RunFolder, recorded_config, results_folder
 from qpatch.schema import record_problems
 from qpatch.storage import sha256
 
@@ -41,7 +40,7 @@ def _replica_problems(folder: Path) -> list[str]:
     variant = folder.parent.name
     try:
         stated = json.loads((folder / "train.json").read_text())["parameters"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         stated = None
     if stated == {"variant": variant}:
         return []
@@ -49,10 +48,8 @@ def _replica_problems(folder: Path) -> list[str]:
 
 
 def _recorded_config(folder: Path) -> RunConfig | None:
-    for stage in STAGES:
-        with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-            return RunConfig.from_dict(json.loads((folder / f"{stage}.json").read_text())["config"])
-    return None
+    configs = (recorded_config(folder / f"{stage}.json") for stage in STAGES)
+    return next((config for config in configs if config), None)
 
 
 def run_problems(run: RunFolder) -> list[str]:

@@ -1,6 +1,7 @@
 """The command line: bad input, and one small run through Papermill from nothing to checked results."""
 
 import json
+import re
 import runpy
 import shutil
 import sys
@@ -39,6 +40,12 @@ def qpatch(*arguments: str):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
+@pytest.fixture
+def unmeasured(monkeypatch):
+    """Whatever is to be done is said to take an hour a stage, without a measurement."""
+    monkeypatch.setattr("qpatch.cli.estimate", lambda pending, *rest: {(c.run_id, s): 3600.0 for c, s in pending})
+
+
 # -- bad input ----------------------------------------------------------------------------------------------------
 
 
@@ -55,8 +62,12 @@ def qpatch(*arguments: str):
         (["run", "--stage", "test"], f"stage is 'test'; it must be one of {', '.join(STAGES)} or all"),
         (["run", "--depth", "deep"], "as an integer"),
         (["sweep", "--profile", "papre"], "unknown profile 'papre'; the profiles are smoke, class, seeds, paper"),
-        (["sweep", "--depth", "7"], "no run of profile 'paper' has stride"),
-        (["sweep", "--profile", "smoke", "-p", "device=gpu"], "device 'gpu' is none that PyTorch knows"),
+        (
+            ["sweep", "--depth", "7"],
+            "profile 'paper' has no run of depth 7; it has strides 2, 3, 6; depths 50, 100, 150, 200",
+        ),
+        (["sweep", "--profile", "smoke", "-p", "device=gpu"], "device 'gpu' is none that this package runs on"),
+        (["run", "-p", "device=meta"], "device 'meta' is none that this package runs on; use 'auto', 'cpu' or 'cuda'"),
         (["sweep", "--workers", "0"], "greater than or equal to 1"),
         (["sweep", "-p", "sclae=3"], "unknown parameter 'sclae'; did you mean 'scale'?"),
         (["status", "--profile", "big"], "unknown profile 'big'"),
@@ -76,8 +87,12 @@ def test_without_arguments_it_lists_its_commands():
     assert all(command in output for command in ("run", "sweep", "replicas", "status", "tables", "check"))
 
 
-@pytest.mark.parametrize("command", [TINY_RUN, ["sweep", "--profile", "smoke", "--stride", "10"]], ids=["run", "sweep"])
-def test_a_results_folder_that_cannot_be_made_says_so(command, results_folder):
+@pytest.mark.parametrize(
+    "command",
+    [TINY_RUN, ["sweep", "--profile", "smoke", "--stride", "10"], ["tables"]],
+    ids=["run", "sweep", "tables"],
+)
+def test_a_results_folder_that_cannot_be_made_says_so(command, results_folder, unmeasured):
     results_folder.write_text("a file in the place of the folder")
     result = qpatch(*command)
     assert result.exit_code == 1
@@ -85,14 +100,14 @@ def test_a_results_folder_that_cannot_be_made_says_so(command, results_folder):
     assert "set QPATCH_RESULTS to a folder that you can write to" in result.output
 
 
-def test_a_run_that_another_process_computes_is_busy():
+def test_a_run_that_another_process_computes_is_busy(unmeasured):
     with held_by_another_process(TINY, "run.lock"):
         result = qpatch(*TINY_RUN)
     assert result.exit_code == BUSY
     assert f"{TINY.run_id} is being computed by another process" in result.stderr
 
 
-def test_a_later_stage_without_a_training_says_so():
+def test_a_later_stage_without_a_training_says_so(unmeasured):
     result = qpatch(*TINY_RUN, "--stage", "hessian")
     assert result.exit_code == 1
     assert "needs a finished training; run the train stage first" in result.stderr
@@ -114,9 +129,8 @@ def test_sweep_takes_the_asked_part_of_a_profile(monkeypatch):
     assert [run.run_id for run in swept] == ["mnist-s6-d100-seed4", "mnist-s2-d100-seed4"]
 
 
-def test_a_sweep_announces_its_time_before_it_starts_and_builds_the_tables_last(monkeypatch):
+def test_a_sweep_announces_its_time_before_it_starts_and_builds_the_tables_last(monkeypatch, unmeasured):
     done = []
-    monkeypatch.setattr("qpatch.cli.estimate", lambda pending, *rest: {(c.run_id, s): 3600.0 for c, s in pending})
     monkeypatch.setattr("qpatch.sweep.execute_sweep", lambda runs, *rest: done.append("swept") or [])
     monkeypatch.setattr("qpatch.cli.write_tables", lambda: done.append("tables"))
     result = qpatch("sweep", "--profile", "seeds", "--stride", "6", "--workers", "3")
@@ -125,6 +139,26 @@ def test_a_sweep_announces_its_time_before_it_starts_and_builds_the_tables_last(
         "about 10 h 40 min, 3 runs at a time; it can be stopped and goes on where it was",
     ]
     assert done == ["swept", "tables"]
+
+
+def test_a_field_that_the_profile_varies_makes_no_run_twice(monkeypatch, unmeasured):
+    swept = []
+    monkeypatch.setattr("qpatch.sweep.execute_sweep", lambda runs, *rest: swept.extend(runs) or [])
+    assert qpatch("sweep", "--profile", "smoke", "-p", "stride=10").exit_code == 0
+    assert [run.config.stride for run in swept] == [10]
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["replicas", "--variant", "double"]])
+def test_a_run_announces_its_time_and_an_interrupt_says_how_to_go_on(arguments, monkeypatch, unmeasured):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("qpatch.sweep.execute_run", interrupted)
+    result = qpatch(*arguments)
+    assert result.exit_code == 130
+    assert "stages to do; measuring this machine ..." in result.output
+    assert "1 run at a time; it can be stopped and goes on where it was" in result.output
+    assert "was stopped; the same command goes on where it was" in result.stderr
 
 
 def test_status_and_check_of_nothing():
@@ -181,9 +215,10 @@ def copied(finished, results_folder):
 def test_run_executes_all_stages(finished, run):
     _, result = finished
     assert result.exit_code == 0, result.output
-    assert [line.split(" done in")[0] for line in result.output.splitlines()] == [
-        f"{TINY.run_id}: {stage}" for stage in STAGES
-    ]
+    first, second, *lines = result.output.splitlines()
+    assert first == "5 of 5 stages to do; measuring this machine ..."
+    assert re.fullmatch(r"about \d+ (s|min), 1 run at a time; it can be stopped and goes on where it was", second)
+    assert [line.split(" done in")[0] for line in lines] == [f"{TINY.run_id}: {stage}" for stage in STAGES]
     assert [run.state(stage) for stage in STAGES] == ["done"] * len(STAGES)
 
 
@@ -216,6 +251,15 @@ def test_second_run_does_nothing(run):
     result = qpatch(*TINY_RUN)
     assert (result.exit_code, result.output) == (0, f"{TINY.run_id}: nothing to do\n")
     assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
+
+
+def test_a_finished_stage_is_not_replaced_by_one_of_other_parameters_unless_told(run):
+    before = (run.path / "landscape.json").read_bytes()
+    result = qpatch(*[word.replace("n_points=4", "n_points=5") for word in TINY_RUN])
+    assert result.exit_code == 1
+    message = f"the landscape stage of {TINY.run_id} is stored with n_points 4, not 5; --force replaces it, or set"
+    assert message in result.stderr
+    assert (run.path / "landscape.json").read_bytes() == before
 
 
 def test_check_of_a_finished_run_passes(run):

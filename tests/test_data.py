@@ -145,14 +145,14 @@ def rewrite_labels(folder, change):
 
 def test_an_altered_digit_is_found_by_the_checksum(copied_mnist):
     rewrite_labels(copied_mnist, lambda contents: contents.__setitem__(100, 3 ^ contents[100]))
-    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz is not the canonical file.*git checkout"):
+    with pytest.raises(DataError, match=r"t10k-labels.* is not the canonical file.*copy the files of data/mnist"):
         read_raw(copied_mnist, "test_labels")
 
 
 @pytest.mark.parametrize("position", [0, 3, 500, -2])
 def test_a_flipped_byte_in_the_packed_file_names_the_file_and_the_remedy(copied_mnist, position):
     flip_byte(copied_mnist / "t10k-labels-idx1-ubyte.gz", position)
-    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz .*get it back with 'git checkout -- data/mnist'"):
+    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz .*copy the files of data/mnist there, or unset"):
         read_raw(copied_mnist, "test_labels")
 
 
@@ -160,11 +160,12 @@ def test_a_flipped_byte_in_the_packed_file_names_the_file_and_the_remedy(copied_
 def test_a_truncated_packed_file_names_the_file_and_the_remedy(copied_mnist, length):
     file = copied_mnist / "t10k-labels-idx1-ubyte.gz"
     file.write_bytes(file.read_bytes()[:length])
-    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz .*git checkout -- data/mnist"):
+    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz .*copy the files of data/mnist there"):
         read_raw(copied_mnist, "test_labels")
 
 
-def test_a_missing_file_names_the_file_and_the_remedy(copied_mnist):
+def test_a_missing_file_of_the_project_comes_back_with_git(copied_mnist, monkeypatch):
+    monkeypatch.setattr("qpatch.data.PROJECT", copied_mnist.parents[1])
     with pytest.raises(DataError, match=r"train-labels-idx1-ubyte.* is missing; get it back with 'git checkout"):
         read_raw(copied_mnist, "train_labels")
 

@@ -68,7 +68,9 @@ def test_eigenvalues_over_different_images_are_a_problem_and_no_crash(several, r
     write_tables()
     store_hessian(stored_runs(results_folder)[0], [51.0, 51.0], {"subset": 100})
     problems = check_results()[1]
-    assert any("tables/seeds.csv cannot be built: largest eigenvalues over [0, 100]" in problem for problem in problems)
+    assert any("is over 100 training images, those of the other seeds are not" in problem for problem in problems)
+    write_tables()
+    assert read_table("seeds")["lambda_max"].isna().tolist() == [True, False, False, False]
 
 
 @pytest.mark.parametrize("name", ["seeds", "verdicts"])

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,10 @@ from qpatch.results import (
 )
 from qpatch.validation import run_problems
 
+TINY_OPTIONS = (
+    "--stride 10 --depth 1 -p dataset=shapes -p n_qubits=4 -p n_classes=3 -p epochs=4 -p batch_size=20 -p n_train=60"
+    " -p n_test=30"
+)
 LOSSES = [2.0, 1.0, 0.5, 0.25, 0.75]  # of the initial point and four epochs; the best is epoch 2
 GRID = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
 
@@ -182,7 +187,7 @@ def test_an_altered_file_is_a_problem_and_the_remedy_helps(run, name):
     stage = next(stage for stage in STAGES if name in OUTPUTS[stage])
     assert run_problems(run) == [
         f"{TINY.run_id}: {name} was altered after it was written; delete {stage}.json and"
-        f" run 'qpatch run --stride 10 --depth 1 ...' or the sweep again"
+        f" run 'qpatch run {TINY_OPTIONS}' or the sweep again"
     ]
     (run.path / f"{stage}.json").unlink()
     assert run.state(stage) == "missing"  # what the command then computes
@@ -198,7 +203,21 @@ def test_a_relative_results_folder_is_meant_from_where_python_was_started(tmp_pa
 
 def test_a_replica_s_remedy_is_the_command_for_replicas(tmp_path):
     replica = RunFolder(TINY, tmp_path / "replicas" / "double")
-    assert replica.remedy == "run 'qpatch replicas --stride 10 --depth 1 --variant double' again"
+    assert replica.remedy == f"run 'qpatch replicas {TINY_OPTIONS} --variant double' again"
+    assert RunFolder(RunConfig(), Path(".")).remedy == "run 'qpatch run --stride 6 --depth 50' or the sweep again"
+
+
+def test_a_damaged_file_of_parameters_names_itself_and_the_remedy(run):
+    run.file("best.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(ValueError, match=r"best\.safetensors is damaged .*; delete it, and what it held is computed"):
+        run.best_parameters()
+
+
+@pytest.mark.parametrize("best", [99, None])
+def test_a_summary_names_the_run_that_cannot_be_read(run, best):
+    run.write_record("train", {}, 1.0, MACHINE, **({} if best is None else {"best_epoch": best}))
+    with pytest.raises(ResultError, match=f"{TINY.run_id}: its files cannot be read as results .*; run 'qpatch run"):
+        summary([run])
 
 
 @pytest.mark.parametrize("stage", STAGES)

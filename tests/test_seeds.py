@@ -1,9 +1,11 @@
 """Runs of several seeds: which ones tests rest on, and which test images they get right."""
 
+import fnmatch
+
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import TINY, store_hessian, store_training
+from helpers import REPOSITORY, TINY, store_hessian, store_training
 
 from qpatch import seeds, stages
 from qpatch.config import RunConfig
@@ -43,12 +45,16 @@ def test_runs_are_those_of_the_schedule_with_most_repeated_seeds():
     assert seeds.seed_runs(folders(*paper)) == []
 
 
-def test_eigenvalues_over_different_numbers_of_images_are_not_put_into_one_table():
-    runs = [store_training(RunConfig(depth=50, seed=seed, epochs=4), [2.0, 1.0, 0.5, 0.25, 0.75]) for seed in (1, 2)]
-    for run, parameters in zip(runs, ({}, {"subset": 6000}), strict=True):
+def test_an_eigenvalue_over_other_images_than_most_is_left_out_and_named_with_its_remedy():
+    runs = [store_training(RunConfig(depth=50, seed=seed, epochs=4), [2.0, 1.0, 0.5, 0.25, 0.75]) for seed in (1, 2, 3)]
+    for run, parameters in zip(runs, ({"subset": 6000}, {}, {"subset": 6000}), strict=True):
         store_hessian(run, [3.0, 4.0], parameters)
-    with pytest.raises(ValueError, match=r"\[0, 6000\] training images .* one subset"):
-        seeds.seeds_table(runs)
+    assert seeds.seeds_table(runs)["lambda_max"].isna().tolist() == [False, True, False]
+    (problem,) = seeds.subset_problems(runs)
+    assert problem == (
+        f"the largest eigenvalue of {runs[1].run_id} is over all training images, those of the other seeds are not;"
+        " run 'qpatch run --stride 6 --depth 50 -p seed=2 -p epochs=4 --stage hessian -p subset=... --force'"
+    )
 
 
 def test_bits_are_packed_and_unpacked():
@@ -110,3 +116,12 @@ def test_the_table_has_a_row_a_run(pair):
     assert table["train_loss"].tolist() == [1.0, 1.0]
     assert table["lambda_max"].isna().all()
     assert seeds.seeds_table([]).empty
+
+
+def test_the_runs_of_the_profile_are_among_those_that_are_published():
+    """Git ignores all results but those that its patterns name; the short schedule's digest stands in one of them."""
+    lines = (REPOSITORY / ".gitignore").read_text().splitlines()
+    patterns = [line.removeprefix("!data/results/") for line in lines if line.startswith("!data/results/")]
+    for config in profile_runs("seeds") + profile_runs("paper"):
+        assert any(fnmatch.fnmatchcase(config.run_id, pattern) for pattern in patterns), config.run_id
+    assert not any(fnmatch.fnmatchcase(profile_runs("class")[0].run_id, pattern) for pattern in patterns)
