@@ -34,9 +34,9 @@ def stages_table(root: Path | None = None) -> pd.DataFrame:
 
     The digest is that of the record, which names those of its files: a stage that is taken away or replaced is seen.
     """
-    replicas = {name: run for config in ensembles(root) for name, run in ensemble(config, root).items()}
     members = [(STANDARD, run) for run in stored_runs(root) if has_paper_size(run.config)]
-    members += [(name, run) for name, run in replicas.items() if name != STANDARD]
+    replicas = [member for config in ensembles(root) for member in ensemble(config, root).items()]
+    members += [(name, run) for name, run in replicas if name != STANDARD]
     rows = []
     for variant, run in members:
         for stage in STAGES:

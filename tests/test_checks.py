@@ -214,6 +214,14 @@ MISTAKES = [
     ("ex-error-bar", (2.2, 0.9), "is it rounded"),
     ("ex-noise", (np.array([0.2, 0.3]),), r"shape \(2,\); give one number"),
     ("ex-noise", (0.3,), "taken with both signs"),
+    ("ex-noise", (1.3,), "too large; .* taken with both signs"),
+    ("ex-noise", (0.75,), "too small; .* taken with both signs"),
+    ("ex-steps", (3000, 2695), "is too small"),
+    ("ex-steps", (3000, 2699), "is off by one"),
+    ("ex-difference-step", (1e-4,), "too large"),
+    ("ex-difference-step", (1e-7,), "too small"),
+    ("ex-shift", (lambda value, t: (value(t + 1e-5) - value(t - 1e-5)) / 2e-5,), "is this a finite difference"),
+    ("ex-order", (np.float32("nan"), np.float32(1), np.float32(1)), "one of the numbers is not finite"),
     ("ex-copies", (lambda width: np.random.default_rng(0).uniform() ** 9,), "are the draws too few"),
     ("ex-parting", ([1e-6] + 12 * [1.0],), "too large for this change"),
     ("ex-parting", (13 * [1e-12],), "too small for this change"),
@@ -229,6 +237,20 @@ def _chain(n_qubits: int, ring: bool = True) -> np.ndarray:
     bits = np.indices((2,) * n_qubits).reshape(n_qubits, -1)
     pairs = [bits[i] * bits[(i + 1) % n_qubits] for i in range(n_qubits if ring else n_qubits - 1)]
     return 1 - 2 * (np.sum(pairs, axis=0) % 2)
+
+
+def _y_first(theta1: float, theta2: float) -> np.ndarray:
+    """RX times RY on |0>, written out: RY acts first."""
+    (c1, c2), (s1, s2) = np.cos([theta1 / 2, theta2 / 2]), np.sin([theta1 / 2, theta2 / 2])
+    return np.array([c1 * c2 - 1j * s1 * s2, c1 * s2 - 1j * s1 * c2])
+
+
+def _adam_with_epsilon_inside(gradients: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    """Adam's path for sqrt(v + eps) in the place of sqrt(v) + eps."""
+    steps = np.arange(1, len(gradients) + 1)
+    kept = [np.tril(decay ** (steps[:, None] - steps)) * (1 - decay) for decay in (0.9, 0.999)]
+    mean, square = kept[0] @ gradients / (1 - 0.9**steps), kept[1] @ gradients**2 / (1 - 0.999**steps)
+    return -np.cumsum(rates * mean / np.sqrt(square + 1e-8))
 
 
 @pytest.mark.parametrize(("label", "given", "message"), MISTAKES)
@@ -252,7 +274,14 @@ def test_mistakes_on_the_way_to_a_right_answer_are_named():
         return published[f"trajectory_pc{side}_max"] - published[f"trajectory_pc{side}_min"]
 
     plain = np.corrcoef(published["initial_lr"], published["depth"])[0, 1]
+    state = _solved("ex-one-qubit")[0]["state"]
+    factor, largest = _solved("ex-same-size")[0]["factor"], _solved("ex-power")[0]["largest"]
     cases = [
+        ("ex-one-qubit", (lambda a, b: state(2 * a, 2 * b),), "half the angle"),
+        ("ex-one-qubit", (_y_first,), "The gate that acts first stands on the right"),
+        ("ex-same-size", (1 / factor,), "is the reciprocal of what it should be"),
+        ("ex-power", (lambda *given: largest(*given) * 0.99,), "are these enough products"),
+        ("ex-adam", (_adam_with_epsilon_inside,), "outside the root"),
         ("ex-rate", (rate["with_one_rate"], rate["with_own_rate"]), "changed places"),
         ("ex-seeds", (np.exp(seeds["logarithms"]), 1.0, 1.0), "not their logarithms"),
         ("ex-seeds", (seeds["logarithms"] / np.log(10), 1.0, 1.0), "natural logarithms"),

@@ -333,7 +333,7 @@ def test_no_steps_are_refused(shapes):
 
 
 def test_a_device_that_does_not_exist_is_refused():
-    with pytest.raises(ValueError, match="device 'gpu' is none that PyTorch knows"):
+    with pytest.raises(ValueError, match="device 'gpu' is none that this package runs on"):
         stages.choose_device("gpu")
 
 

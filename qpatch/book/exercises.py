@@ -95,7 +95,7 @@ class Exercise:
         Raises:
             ExerciseError: the check uses a name that is bound nowhere.
         """
-        wanted = _loaded(self.check) - _bound(self.given) - _bound(self.check) - set(dir(builtins))
+        wanted = set(_loaded(self.check)) - _bound(self.given) - _bound(self.check) - set(dir(builtins))
         lines = {}
         for node in ast.parse(self.solution).body:
             if isinstance(node, ast.FunctionDef) and node.name in wanted:
@@ -159,7 +159,7 @@ def answers(exercise: Exercise) -> dict:
     """What the solution gives for the names that its check asks for, such as ``{"steps": 3000}``, without functions."""
     names = solve(exercise)
     asked = [name for name in _loaded(exercise.check) if name in names and not callable(names[name])]
-    return {name: names[name] for name in sorted(asked) if not inspect.ismodule(names[name])}
+    return {name: names[name] for name in asked if not inspect.ismodule(names[name])}
 
 
 def _read(block: Block, solutions: dict[str, Block], page: Path) -> Exercise:
@@ -180,9 +180,10 @@ def _parts(found: list[Block]) -> tuple[tuple[str, str], ...]:
     return tuple(("code", part.body) if part.name == "python" else ("text", part.source) for part in found)
 
 
-def _loaded(code: str) -> set[str]:
+def _loaded(code: str) -> dict[str, None]:
+    """The names that code reads, each once, in their order."""
     nodes = ast.walk(ast.parse(code))
-    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    return dict.fromkeys(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load))
 
 
 def _bound(code: str) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import partial, reduce
 
 import numpy as np
 import torch
@@ -19,14 +19,17 @@ ANGLE_PAIRS = [(0.0, 0.0), (0.3, 0.7), (-1.1, 2.5), (np.pi / 2, np.pi / 3)]
 
 
 def _one_qubit(state):
-    def expected(theta1, theta2):
-        rx, ry = (
-            gates.rotation_gates(torch.tensor(theta, dtype=torch.float64), axis)
-            for theta, axis in ((theta1, "x"), (theta2, "y"))
-        )
-        return (ry @ rx)[:, 0]
+    def rotated(theta1, theta2, order=1, part=1.0):
+        """The state after RX and RY by a part of their angles; order -1 applies RY first."""
+        angles = ((theta1, "x"), (theta2, "y"))
+        rx, ry = (gates.rotation_gates(torch.tensor(part * theta, dtype=torch.float64), axis) for theta, axis in angles)
+        return (ry @ rx if order == 1 else rx @ ry)[:, 0]
 
-    same_function(state, expected, ANGLE_PAIRS)
+    slips = {
+        "is RX applied first? The gate that acts first stands on the right": partial(rotated, order=-1),
+        "is it half the angle in the sines and cosines?": partial(rotated, part=2.0),
+    }
+    same_function(state, rotated, ANGLE_PAIRS, slips=slips)
 
 
 def _hessian_by_hand(hessian, saddle):

@@ -220,9 +220,11 @@ def _clues(values: np.ndarray, wanted: np.ndarray, tolerance: float) -> Iterator
         value, right = values.item(), wanted.item()
         if right.is_integer() and abs(value - right) == 1:
             yield "is off by one"
+        if right and _close(values, 1 / wanted, tolerance):
+            yield "is the reciprocal of what it should be"
         if _close(values, wanted**2, tolerance) or (right >= 0 and _close(values, wanted**0.5, tolerance)):
             yield "is the square or the root of what it should be"
-        if _rounded(values, wanted):
+        if _rounded(values, wanted) and not right.is_integer():
             yield ALMOST
         yield f"is too {'large' if value > right else 'small'}"
     yield "is not right"

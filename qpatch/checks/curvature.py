@@ -59,6 +59,8 @@ def _power(largest):
             not np.isclose(found, min(eigenvalues), rtol=1e-3),
             "this is the eigenvalue of largest magnitude, but a negative one; the largest is asked for, with its sign",
         )
+        off = abs(found / max(eigenvalues) - 1)
+        fail_unless(not 1e-3 < off < 0.03, "the largest eigenvalue is nearly right: are these enough products?")
         shifted = max(eigenvalues) - min(eigenvalues)
         slips = {"is it an eigenvalue of a shifted matrix, with the shift not undone?": shifted}
         same(found, max(eigenvalues), 1e-3, "the largest eigenvalue", slips)
@@ -72,7 +74,7 @@ def _lanczos(answer):
         return matrix @ vector
 
     found = call(answer, product, start, 15, what="lanczos")
-    fail_unless(isinstance(found, tuple) and len(found) == 2, "lanczos returns two arrays, alpha and beta")
+    fail_unless(isinstance(found, (tuple, list)) and len(found) == 2, "lanczos returns two arrays, alpha and beta")
     alpha, beta = to_values(found[0], "alpha"), to_values(found[1], "beta")
     fail_unless(alpha.shape == (15,) and beta.shape == (14,), "for 15 steps alpha has 15 entries and beta 14")
     wanted = lanczos(lambda v: torch.from_numpy(product(v.numpy())), torch.zeros(42, dtype=torch.float64), 15, start)
@@ -109,10 +111,10 @@ def _noise(ratio):
     fail_unless(value > 0, "the loss falls under noise; was the loss at the point itself taken away?")
     pairs = "was every draw taken with both signs?"
     fail_unless(
-        value < 1.6, f"the rise is too large; does the prediction have its factor 1/2, and sigma squared, and {pairs}"
+        value < 1.2, f"the rise is too large; does the prediction have its factor 1/2, and sigma squared, and {pairs}"
     )
     fail_unless(
-        value > 0.6,
+        value > 0.85,
         f"the rise is too small; is the prediction divided by two, sigma as small as asked for, and {pairs}",
     )
 

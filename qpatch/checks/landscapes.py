@@ -83,10 +83,17 @@ def _copies(nearer):
 
 
 def _shift(by_shift):
+    asked = []
+
     def curve(theta):
+        asked.append(theta)
         return 2.5 * math.cos(theta + 0.4) - 0.7
 
-    same_function(by_shift, lambda value, theta: -2.5 * math.sin(theta + 0.4), [(curve, 0.3), (curve, 2.0)])
+    for theta in (0.3, 2.0):
+        asked.clear()
+        same_function(by_shift, lambda value, theta: -2.5 * math.sin(theta + 0.4), [(curve, theta)])
+        nearest = min((abs(point - theta) for point in asked), default=1.0)
+        fail_unless(nearest > 0.1, "is this a finite difference? The rule shifts by a quarter turn, and is exact")
     size = {"n_train": 100, "n_test": 100, "batch_size": 50}
     config = RunConfig(stride=10, depth=2, n_qubits=4, n_classes=8, **size)
     model, image = PatchQNN(config).double(), load_dataset(config).train.images[:1].double()
@@ -104,9 +111,9 @@ def _difference_step(best):
     found, precision = to_number(best, "the best step"), np.finfo(np.float64).eps
     fail_unless(found > 0, "a step is positive")
     fail_unless(
-        found < 30 * precision ** (1 / 3), "this step is too large: the error of the chord still falls below it"
+        found < 10 * precision ** (1 / 3), "this step is too large: the error of the chord still falls below it"
     )
-    fail_unless(found > precision ** (1 / 3) / 30, "this step is too small: rounding has taken over already")
+    fail_unless(found > precision ** (1 / 3) / 10, "this step is too small: rounding has taken over already")
 
 
 CHECKS = {
