@@ -65,7 +65,7 @@ serve: $(SITE)/index.html  ## serve the built book on this machine (PORT=8000)
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(SITE) $(PORT)
 
 site-test: setup $(SITE)/index.html  ## check pages, links and downloads of the built book, most in headless Chromium
-	$(BIN)/python -m pytest tests/site
+	$(BIN)/python -m pytest --numprocesses 2 tests/site
 
 pdf: setup $(SITE)/index.html  ## print the built book into one file, _build/qpatch.pdf (needs Chromium)
 	$(BIN)/python -m qpatch.book.printing $(SITE) _build/qpatch.pdf
