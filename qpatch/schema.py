@@ -10,7 +10,7 @@ from qpatch.results import INPUTS, OUTPUTS, SCHEMA
 
 NUMBER, WHOLE, TEXT, TRUTH = ({"type": name} for name in ("number", "integer", "string", "boolean"))
 POSITIVE, NOT_NEGATIVE = NUMBER | {"exclusiveMinimum": 0}, NUMBER | {"minimum": 0}
-SHARE, COUNT = NUMBER | {"minimum": 0, "maximum": 1}, WHOLE | {"minimum": 0}
+SHARE, COUNT = NUMBER | {"minimum": 0, "maximum": 1 + 1e-6}, WHOLE | {"minimum": 0}  # a share of all may be rounded up
 # Gauss-Newton may explain a little more than all of an eigenvalue, where the remainder is negative along it.
 PART = NUMBER | {"minimum": 0, "maximum": 1.1}
 EPOCH = WHOLE | {"minimum": -1}

@@ -123,7 +123,7 @@ def _level_rows(claim: Claim, full: Sequence[RunFolder]) -> list[dict]:
     for run_id, found in shares.items():
         if len(found) > 1:
             label = size_label(configs[run_id].n_patches, configs[run_id].depth)
-            rows.append(_level_row(claim, label, found, complete=False))
+            rows.append(_level_row(claim, label, found, complete))
     return [row | {"step": step} for step, row in enumerate(rows)]
 
 
