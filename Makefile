@@ -35,7 +35,7 @@ book: setup  ## run the missing class-profile runs, execute all chapters, build 
 	@echo "The book is at $(CURDIR)/$(SITE)/index.html"
 
 student: setup  ## write notebooks for students (stubs) and instructors (solutions, executed) into _build
-	$(BIN)/python -m qpatch.book.course
+	$(BIN)/python -m book.site.course
 
 test: setup  ## run the test suite
 	$(BIN)/python -m pytest
@@ -68,7 +68,7 @@ site-test: setup $(SITE)/index.html  ## check pages, links and downloads of the 
 	$(BIN)/python -m pytest --numprocesses 2 tests/site
 
 pdf: setup $(SITE)/index.html  ## print the built book into one file, _build/qpatch.pdf (needs Chromium)
-	$(BIN)/python -m qpatch.book.printing $(SITE) _build/qpatch.pdf
+	$(BIN)/python -m book.site.printing $(SITE) _build/qpatch.pdf
 
 clean:  ## remove the built book and the tools' caches; results and .venv stay
 	rm -rf _build .pytest_cache .ruff_cache *.egg-info

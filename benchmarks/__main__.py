@@ -9,9 +9,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import bars, comparison, machine, memory, parts, work
-from qpatch import performance, storage
-from qpatch.performance import SCHEMA
+from benchmarks import bars, comparison, machine, memory, parts, report, work
+from benchmarks.report import SCHEMA
+from qpatch.files import write_atomically
+from qpatch.runs.provenance import code_version
 
 # In the order of the file and of the page; each is measured by itself, so that it can be measured again alone.
 PARTS = {
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise SystemExit("PyTorch finds no CUDA device; use --device cpu")
     sizes, size = (work.QUICK, "quick") if options.quick else (work.FULL, "full")
-    output = options.output or (None if options.quick else performance.results_file(device.type))
+    output = options.output or (None if options.quick else report.results_file(device.type))
     results = _begun(output, {"schema": SCHEMA, "size": size, "machine": machine.describe(device)}, options.only)
 
     for name in options.only or PARTS:
@@ -38,12 +39,12 @@ def main(arguments: list[str] | None = None) -> None:
         began = time.perf_counter()
         measured = PARTS[name](sizes, device)
         seconds = round(time.perf_counter() - began, 1)
-        results["parts"][name] = {"code": storage.code_version(), "seconds": seconds} | measured
+        results["parts"][name] = {"code": code_version(), "seconds": seconds} | measured
         print(f"{name} took {seconds} s", flush=True)
         results["parts"] = {key: results["parts"][key] for key in PARTS if key in results["parts"]}
         results["bars"] = bars.judge(results["parts"], device.type)
         if output is not None:  # after each part, so that a long run that is stopped leaves what it has
-            storage.write_atomically(output, (json.dumps(results, indent=1, ensure_ascii=False) + "\n").encode())
+            write_atomically(output, (json.dumps(results, indent=1, ensure_ascii=False) + "\n").encode())
     _report(results, output)
 
 
@@ -70,7 +71,7 @@ def _begun(output: Path | None, head: dict, only: list[str] | None) -> dict:
 
 def _report(results: dict, output: Path | None) -> None:
     for row in results["bars"]:
-        print(f"{performance.verdict(row):24} {performance.quantity(row, 'measured'):>12}   {row['name']}")
+        print(f"{report.verdict(row):24} {report.quantity(row, 'measured'):>12}   {row['name']}")
     if output is not None:
         print(f"written to {output}")
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import torch
 
-from qpatch import storage
+from qpatch.runs import provenance
 
 
 def describe(device: torch.device) -> dict:
     """Processor, cores, threads, memory, device and versions."""
-    described = storage.machine(device)
+    described = provenance.machine(device)
     described["processor"] = _processor()
-    described["cores"] = storage.processors()
+    described["cores"] = provenance.processors()
     described["memory_gib"] = round(total_memory(torch.device("cpu")) / 2**30)
     described["numba"] = importlib.metadata.version("numba")
     described["blas"] = _blas()

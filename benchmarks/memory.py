@@ -19,7 +19,7 @@ import torch
 from benchmarks import work
 from benchmarks.simulators import Engine, TorchQuantum
 from benchmarks.timing import rounded
-from qpatch.storage import PROJECT
+from qpatch.files import PROJECT
 
 STATUS = Path("/proc/self/status")
 STEPS = 2

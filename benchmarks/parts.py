@@ -8,10 +8,10 @@ from torch.nn.functional import cross_entropy
 from benchmarks import work, yardstick
 from benchmarks.comparison import relative_norm
 from benchmarks.timing import measure, rounded
-from qpatch.curvature import LossCurvature
+from qpatch.curvature.loss import LossCurvature
 from qpatch.data import Split
-from qpatch.model import PatchQNN
-from qpatch.training import evaluate
+from qpatch.model.qnn import PatchQNN
+from qpatch.model.training import evaluate
 
 EVALUATION_CHUNK = 1000  # images of an evaluation's products at a time
 

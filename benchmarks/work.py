@@ -9,7 +9,7 @@ import torch
 
 from qpatch.config import RunConfig, valid_strides
 from qpatch.data import Split, load_dataset
-from qpatch.model import PatchQNN
+from qpatch.model.qnn import PatchQNN
 
 IMAGE_SIZE = RunConfig.image_size
 

@@ -7,15 +7,17 @@ from typing import Annotated
 
 import typer
 
-from qpatch import notebooks, replicas, sweep
 from qpatch.config import ConfigError, RunConfig
-from qpatch.estimate import duration, estimate
-from qpatch.profiles import PROFILE_PARAMETERS, PROFILE_STAGES, PROFILES, profile_runs
-from qpatch.result_tables import write_tables
-from qpatch.results import STAGES, ResultError, RunFolder, results_folder, stored_runs
-from qpatch.stages import choose_device
-from qpatch.validation import check_results
-from qpatch.variants import STANDARD, VARIANTS
+from qpatch.runs import notebooks, sweep
+from qpatch.runs.device import choose_device
+from qpatch.runs.estimate import duration, estimate
+from qpatch.runs.profiles import PROFILE_PARAMETERS, PROFILE_STAGES, PROFILES, profile_runs
+from qpatch.runs.store import STAGES, ResultError, RunFolder, results_folder
+from qpatch.runs.stored import stored_runs
+from qpatch.runs.variants import STANDARD, VARIANTS
+from qpatch.study import replicas
+from qpatch.study.result_tables import write_tables
+from qpatch.study.validation import check_results
 
 INTERRUPTED = 130  # exit status of a program that was stopped by Ctrl-C
 

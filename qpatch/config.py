@@ -250,3 +250,13 @@ class RunConfig:
             raise ConfigError(f"scale is {self.scale}; it must be positive, the paper's is 100")
         if self.weight_decay < 0:
             raise ConfigError(f"weight_decay is {self.weight_decay}; it must not be negative, the paper's is 5e-5")
+
+
+def size_label(n_patches: int, depth: int) -> str:
+    """What tells configurations of the paper apart."""
+    return f"{n_patches:.0f} patches, depth {depth:.0f}"
+
+
+def run_label(config: RunConfig) -> str:
+    """A configuration's name for people, such as "4 patches, depth 50"."""
+    return size_label(config.n_patches, config.depth)

@@ -15,7 +15,7 @@ import torch
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from qpatch.config import RunConfig
-from qpatch.storage import PROJECT
+from qpatch.files import PROJECT
 
 FILES = {
     "train_images": "train-images-idx3-ubyte",

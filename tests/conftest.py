@@ -8,7 +8,7 @@ from helpers import TINY, write_idx_set
 
 from qpatch.config import RunConfig
 from qpatch.data import load_dataset
-from qpatch.results import RunFolder
+from qpatch.runs.store import RunFolder
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ import torch
 
 from qpatch.config import RunConfig
 from qpatch.data import FILES
-from qpatch.results import RunFolder
+from qpatch.runs.store import RunFolder
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -161,7 +161,7 @@ def held_by_another_process(config: RunConfig, lock: str) -> Iterator[subprocess
     """Within the block another process, which is yielded, holds a lock of the run."""
     script = f"""
 from qpatch.config import RunConfig
-from qpatch.results import RunFolder
+from qpatch.runs.store import RunFolder
 with RunFolder(RunConfig.from_dict({config.to_dict()})).locked({lock!r}):
     print("held", flush=True)
     input()

@@ -11,9 +11,10 @@ from helpers import TINY, flip_byte, held_by_another_process, store_training, wr
 from typer.testing import CliRunner
 
 from qpatch.cli import app
-from qpatch.profiles import profile_runs
-from qpatch.results import OUTPUTS, STAGES, RunFolder, stored_runs
-from qpatch.sweep import BUSY
+from qpatch.runs.profiles import profile_runs
+from qpatch.runs.store import OUTPUTS, STAGES, RunFolder
+from qpatch.runs.stored import stored_runs
+from qpatch.runs.sweep import BUSY
 
 TINY_PARAMETERS = [
     f"--param={name}={getattr(TINY, name)}"
@@ -116,7 +117,7 @@ def test_a_later_stage_without_a_training_says_so(unmeasured):
 def test_sweep_parameters_that_change_the_depth_change_the_learning_rate_with_it(monkeypatch):
     swept = []
     monkeypatch.setattr("qpatch.cli.estimate", lambda pending, *rest: {})
-    monkeypatch.setattr("qpatch.sweep.execute_sweep", lambda runs, *rest: swept.extend(runs) or [])
+    monkeypatch.setattr("qpatch.runs.sweep.execute_sweep", lambda runs, *rest: swept.extend(runs) or [])
     assert qpatch("sweep", "--stride", "6", "--depth", "50", "-p", "depth=200").exit_code == 0
     assert [run.config.learning_rate for run in swept] == [1e-3]
 
@@ -124,14 +125,14 @@ def test_sweep_parameters_that_change_the_depth_change_the_learning_rate_with_it
 def test_sweep_takes_the_asked_part_of_a_profile(monkeypatch):
     swept = []
     monkeypatch.setattr("qpatch.cli.estimate", lambda pending, *rest: {})
-    monkeypatch.setattr("qpatch.sweep.execute_sweep", lambda runs, *rest: swept.extend(runs) or [])
+    monkeypatch.setattr("qpatch.runs.sweep.execute_sweep", lambda runs, *rest: swept.extend(runs) or [])
     qpatch("sweep", "--stride", "6", "--stride", "2", "--depth", "100", "-p", "seed=4")
     assert [run.run_id for run in swept] == ["mnist-s6-d100-seed4", "mnist-s2-d100-seed4"]
 
 
 def test_a_sweep_announces_its_time_before_it_starts_and_builds_the_tables_last(monkeypatch, unmeasured):
     done = []
-    monkeypatch.setattr("qpatch.sweep.execute_sweep", lambda runs, *rest: done.append("swept") or [])
+    monkeypatch.setattr("qpatch.runs.sweep.execute_sweep", lambda runs, *rest: done.append("swept") or [])
     monkeypatch.setattr("qpatch.cli.write_tables", lambda: done.append("tables"))
     result = qpatch("sweep", "--profile", "seeds", "--stride", "6", "--workers", "3")
     assert result.output.splitlines()[:2] == [
@@ -143,7 +144,7 @@ def test_a_sweep_announces_its_time_before_it_starts_and_builds_the_tables_last(
 
 def test_a_field_that_the_profile_varies_makes_no_run_twice(monkeypatch, unmeasured):
     swept = []
-    monkeypatch.setattr("qpatch.sweep.execute_sweep", lambda runs, *rest: swept.extend(runs) or [])
+    monkeypatch.setattr("qpatch.runs.sweep.execute_sweep", lambda runs, *rest: swept.extend(runs) or [])
     assert qpatch("sweep", "--profile", "smoke", "-p", "stride=10").exit_code == 0
     assert [run.config.stride for run in swept] == [10]
 
@@ -153,7 +154,7 @@ def test_a_run_announces_its_time_and_an_interrupt_says_how_to_go_on(arguments, 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("qpatch.sweep.execute_run", interrupted)
+    monkeypatch.setattr("qpatch.runs.sweep.execute_run", interrupted)
     result = qpatch(*arguments)
     assert result.exit_code == 130
     assert "stages to do; measuring this machine ..." in result.output

@@ -7,7 +7,7 @@ import pytest
 from helpers import REPOSITORY
 
 from qpatch.config import ConfigError, RunConfig, default_learning_rate, valid_strides
-from qpatch.profiles import PROFILES, profile_runs
+from qpatch.runs.profiles import PROFILES, profile_runs
 
 AUTHOR_RUNS = pd.read_csv(REPOSITORY / "data" / "reference" / "author_runs.csv")
 

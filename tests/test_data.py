@@ -21,7 +21,7 @@ from qpatch.data import (
     stratified_batches,
     stratified_subset,
 )
-from qpatch.golden import load_golden
+from qpatch.oracles.golden import load_golden
 
 MNIST = REPOSITORY / "data" / "mnist"
 

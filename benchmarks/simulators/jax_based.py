@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.simulators.torch_based import flat
 from qpatch import ansatz
-from qpatch.model import PatchQNN
+from qpatch.model.qnn import PatchQNN
 
 
 class TensorCircuit:

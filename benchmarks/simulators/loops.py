@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from qpatch import ansatz
-from qpatch.model import PatchQNN
+from qpatch.model.qnn import PatchQNN
 
 
 class ImageByImage:

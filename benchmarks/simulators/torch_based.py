@@ -9,9 +9,9 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.machine import total_memory
 from qpatch import ansatz
-from qpatch.curvature import LossCurvature
+from qpatch.curvature.loss import LossCurvature
 from qpatch.data import Split
-from qpatch.model import PatchQNN
+from qpatch.model.qnn import PatchQNN
 
 MEMORY_SHARE = 0.6  # of the machine's memory, for what a gate-by-gate simulator keeps for its backward passes
 # What TorchQuantum keeps, in statevectors a rotation, as measured: of a gradient, of a Hessian-vector product.
@@ -53,7 +53,7 @@ class TorchQuantum(Engine):
     name, package, compiles = "TorchQuantum", "torchquantum", False
 
     def __init__(self, model: PatchQNN):
-        from qpatch.reference import ReferenceQNN
+        from qpatch.oracles.reference import ReferenceQNN
 
         reference = ReferenceQNN(model.config).to(model.bias.device)
         reference.load_state_dict(model.state_dict())

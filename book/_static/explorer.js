@@ -1,5 +1,5 @@
 /* What the book's explorers share. Each explorer is a <section class="qpatch-explorer" data-explorer="...">, hidden, with
-   its data as JSON (qpatch/book/explorer_pages.py); a script of its own registers here what brings it to life.
+   its data as JSON (book/site/explorer_pages.py); a script of its own registers here what brings it to life.
    Plain scripts, no modules, so that pages work from a local disk too. */
 "use strict";
 

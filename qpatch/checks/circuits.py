@@ -10,10 +10,10 @@ import torch
 from qpatch import ansatz, engine
 from qpatch.checks.compare import call, fail_unless, same, same_function, same_set, to_number, to_values
 from qpatch.config import RunConfig, valid_strides
+from qpatch.curvature.power import dense_hessian
 from qpatch.engine import blocks, gates
 from qpatch.engine.readout import expectation_values_plainly
-from qpatch.hessian import dense_hessian
-from qpatch.model import cut_patches
+from qpatch.model.qnn import cut_patches
 
 ANGLE_PAIRS = [(0.0, 0.0), (0.3, 0.7), (-1.1, 2.5), (np.pi / 2, np.pi / 3)]
 

@@ -8,17 +8,17 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from qpatch.checks.classroom import largest_eigenvalue, small_config
 from qpatch.checks.compare import AnswerError, call, fail_unless, same, same_function, to_number, to_values
-from qpatch.classroom import largest_eigenvalue, small_config
 from qpatch.config import RunConfig
-from qpatch.curvature import LossCurvature
+from qpatch.curvature.density import lanczos
+from qpatch.curvature.loss import LossCurvature
+from qpatch.curvature.power import dense_hessian
+from qpatch.curvature.spectrum import extreme_eigenpairs
+from qpatch.curvature.structure import block_product
 from qpatch.data import load_dataset
-from qpatch.density import lanczos
-from qpatch.hessian import dense_hessian
-from qpatch.model import PatchQNN
-from qpatch.results import reference_table
-from qpatch.spectrum import extreme_eigenpairs
-from qpatch.structure import block_product
+from qpatch.model.qnn import PatchQNN
+from qpatch.runs.published import reference_table
 
 # Relative tolerance for a figure of the same small run trained again: where sums are taken in another order the
 # eigenvalue moves by less than 2e-5 of itself, and those that an exercise compares differ by 10 per cent and more.

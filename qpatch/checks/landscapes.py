@@ -10,10 +10,10 @@ import torch
 from qpatch.checks.compare import call, fail_unless, same, same_function, to_number, to_values
 from qpatch.config import RunConfig
 from qpatch.data import load_dataset
-from qpatch.lines import nearest_copy
-from qpatch.model import PatchQNN
-from qpatch.planes import Plane, pca_plane, random_plane, variance_ratios
-from qpatch.results import reference_table
+from qpatch.landscape.lines import nearest_copy
+from qpatch.landscape.planes import Plane, pca_plane, random_plane, variance_ratios
+from qpatch.model.qnn import PatchQNN
+from qpatch.runs.published import reference_table
 
 
 def _same_picture(normalised):

@@ -25,5 +25,5 @@ class _Last(torch.autograd.Function):
     def backward(ctx, *cotangents):
         raise RuntimeError(
             "the circuit can be differentiated twice, not a third time; for Hessian-vector products use double"
-            " backward (qpatch.hessian.hessian_vector_product), not torch.autograd.functional.hvp"
+            " backward (qpatch.curvature.power.hessian_vector_product), not torch.autograd.functional.hvp"
         )

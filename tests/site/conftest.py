@@ -1,7 +1,7 @@
 import pytest
 from playwright.sync_api import sync_playwright
 
-from qpatch.book.browser import launch_chromium
+from book.site.browser import launch_chromium
 
 
 @pytest.fixture(scope="session")

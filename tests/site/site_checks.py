@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Response
 
-from qpatch.book.browser import SETTLE
+from book.site.browser import SETTLE
 
 HEAVIEST_BYTES = 2_000_000  # of a page's own: its text, images and data
 SHARED_TYPES = {"script", "stylesheet", "font"}

@@ -6,7 +6,7 @@ import pypdf
 import pytest
 from lxml import html
 
-from qpatch.book.printing import print_book, reading_order
+from book.site.printing import print_book, reading_order
 
 SITE = Path(__file__).parents[2] / "_build" / "html"
 A4_POINTS = (595, 842)

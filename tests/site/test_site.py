@@ -6,7 +6,7 @@ import pytest
 from site_checks import find_problems
 from site_links import site_pages
 
-from qpatch.book.browser import serve
+from book.site.browser import serve
 
 SITE = Path(__file__).parents[2] / "_build" / "html"
 PAGES = site_pages(SITE)

@@ -5,7 +5,7 @@ import base64
 import pytest
 from site_checks import HEAVIEST_BYTES, find_problems
 
-from qpatch.book.browser import launch_chromium, serve
+from book.site.browser import launch_chromium, serve
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 ICON = "<link rel='icon' href='data:,'>"  # without one, Chromium asks for /favicon.ico

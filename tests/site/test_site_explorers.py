@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 from test_site import SITE
 
-from qpatch.book.browser import serve
+from book.site.browser import serve
 
 PATCHES, RUNS = "book/paper/patches.html", "book/explore.html"
 TWIN = ".tag_static-twin img"

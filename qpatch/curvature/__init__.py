@@ -1,0 +1,16 @@
+"""Spectra of any symmetric product; only `loss` and `bound` know the QNN."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "loss": ["LossCurvature"],
+        "spectrum": ["extreme_eigenpairs", "trace"],
+        "density": ["lanczos", "spectral_density"],
+        "power": ["dense_hessian", "hessian_vector_product", "power_iteration"],
+        "outliers": ["count_outliers"],
+        "structure": ["explained", "interactions", "largest_of_blocks", "participation"],
+        "bound": ["factors"],
+    },
+)

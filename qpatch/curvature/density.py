@@ -1,0 +1,185 @@
+"""The whole spectrum of a symmetric product as a density, by stochastic Lanczos quadrature.
+
+From a random unit vector v, m Lanczos steps give the m-point Gauss quadrature of the spectral measure
+``sum_i (u_i . v)^2 delta(lambda - lambda_i)``; averaged over probes v it is the density ``(1/n) sum_i delta(lambda -
+lambda_i)`` (Ubaru, Chen & Saad, 2017; Ghorbani, Krishnan & Xiao, 2019). Nodes and weights are kept as they are, a set
+per probe; nothing is smoothed.
+
+Standard errors come from theory, since the spread of two or three probes would tell little: for random signs v, scaled
+to norm 1, and a matrix A with eigenvalues a, ``v'Av`` has the mean ``mean(a)`` and at most the variance
+``2 (mean(a^2) - mean(a)^2) / n``. Both means are in the quadrature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.linalg import eigh_tridiagonal
+
+from qpatch.curvature.products import CountedProduct, Estimate, Product
+
+
+@dataclass(frozen=True)
+class Ritz:
+    """Eigenvalues of the tridiagonal matrix of one Lanczos run: the nodes and weights of a Gauss quadrature.
+
+    Attributes:
+        values: ascending, ``(m,)``. Not every one is an eigenvalue: see the residuals.
+        weights: squared overlaps with the start vector, ``(m,)``; they sum to 1.
+        residuals: ``||H y - theta y||`` of each Ritz pair, ``(m,)``: an eigenvalue lies that near.
+        complete: whether the run spanned all that its start vector reaches, so that values and weights are exact.
+        products: the cost in Hessian-vector products.
+    """
+
+    values: np.ndarray
+    weights: np.ndarray
+    residuals: np.ndarray
+    complete: bool
+    products: int
+
+
+def lanczos(product: Product, like: torch.Tensor, steps: int, start: np.ndarray) -> Ritz:
+    """Lanczos from a start vector ``(n,)``, each new vector orthogonalised twice against all before it.
+
+    Stops where the vectors span an invariant subspace, and after n steps at the latest.
+
+    Raises:
+        ValueError: no step, a start vector of zeros or of another size, or a product that is not symmetric.
+        FloatingPointError: a product is not finite.
+    """
+    counted = CountedProduct(product, like)
+    start = np.asarray(start, np.float64)
+    if steps < 1 or start.shape != (counted.size,) or not start.any():
+        raise ValueError(f"{steps} steps from a start vector {start.shape}; take one or more, from a nonzero (n,)")
+    basis = np.empty((min(steps, counted.size), counted.size))
+    basis[0] = start / np.linalg.norm(start)
+    diagonal, beside = [], []
+    for step in range(len(basis)):
+        image = counted(basis[step])
+        if step:  # the entry above the diagonal must be the one below it
+            counted.check_symmetry(abs(basis[step - 1] @ image - beside[-1]), np.abs([*diagonal, *beside]).max())
+        diagonal.append(basis[step] @ image)
+        for _ in range(2):
+            image = image - (basis[: step + 1] @ image) @ basis[: step + 1]
+        beside.append(np.linalg.norm(image))
+        # Rounding leaves some eps of the matrix in the rest, and the vectors before may have amplified that: below this
+        # the rest's direction means little, and its weight, about the square of it, nothing.
+        rounding = counted.precision**0.75 * np.abs([*diagonal, *beside]).max()
+        if beside[-1] <= rounding or step + 1 == counted.size:
+            return _ritz(diagonal, [*beside[:-1], 0.0], counted.count)
+        if step + 1 < len(basis):
+            basis[step + 1] = image / beside[-1]
+    return _ritz(diagonal, beside, counted.count)
+
+
+def _ritz(diagonal: list[float], beside: list[float], products: int) -> Ritz:
+    values, vectors = eigh_tridiagonal(diagonal, beside[:-1])
+    residuals = np.abs(beside[-1] * vectors[-1])
+    return Ritz(values, vectors[0] ** 2, residuals, bool(beside[-1] == 0), products)
+
+
+@dataclass(frozen=True)
+class SpectralDensity:
+    """Stochastic Lanczos quadrature of a spectrum.
+
+    Attributes:
+        probes: one Gauss quadrature a probe.
+        size: number of parameters n.
+        products: the cost in Hessian-vector products, steps times probes at most.
+    """
+
+    probes: tuple[Ritz, ...]
+    size: int
+    products: int
+
+    @property
+    def resolution(self) -> float:
+        """Width of the spectrum over the number of steps.
+
+        m steps place spectral mass to within O(width / m) (in the Wasserstein distance: Chen, Trogdon & Ubaru, 2021).
+        A bin much narrower than that shows nodes, not spectrum.
+        """
+        width = max(probe.values[-1] for probe in self.probes) - min(probe.values[0] for probe in self.probes)
+        return float(width / max(len(probe.values) for probe in self.probes))
+
+    def moment(self, power: int) -> Estimate:
+        """``(1/n) tr H^power``: on average exact for powers up to 2 m - 1 of m steps, and its error up to m - 1."""
+        value, square = (
+            np.mean([probe.weights @ probe.values**p for probe in self.probes]) for p in (power, 2 * power)
+        )
+        return Estimate(float(value), float(self._error(value, square)), self.products)
+
+    def _error(self, value: np.ndarray, square: np.ndarray) -> np.ndarray:
+        """Standard error of the probes' mean of a function of the eigenvalues, from that of its square."""
+        return np.sqrt(2 * np.maximum(square - value**2, 0.0) / (self.size * len(self.probes)))
+
+
+def spectral_density(
+    product: Product, like: torch.Tensor, steps: int = 80, probes: int = 2, seed: int = 0
+) -> SpectralDensity:
+    """Spectral density by Lanczos runs from random signs, one run a probe.
+
+    Args:
+        product: the Hessian-vector product.
+        like: a vector ``(n,)`` that gives size, dtype and device.
+        steps: of Lanczos a probe; never more than n are made.
+        probes: independent runs; errors fall with the root of their number.
+        seed: of the random signs.
+
+    Raises:
+        ValueError: no step or no probe, or a product that is not symmetric.
+        FloatingPointError: a product is not finite.
+    """
+    if probes < 1:
+        raise ValueError(f"{probes} probes; take one or more")
+    starts = np.random.default_rng(seed).choice([-1.0, 1.0], size=(probes, len(like)))
+    runs = tuple(lanczos(product, like, steps, start) for start in starts)
+    return SpectralDensity(runs, len(like), sum(run.products for run in runs))
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Numbers of eigenvalues in bins.
+
+    Attributes:
+        edges: ``(b + 1,)``.
+        counts: mean over the probes of n times the weight in each bin, ``(b,)``. A lone node of tiny weight counts
+            its weight, which may be far below one eigenvalue.
+        error: standard error, ``(b,)``; of the probes alone, so 1.0 for one eigenvalue and two probes.
+    """
+
+    edges: np.ndarray
+    counts: np.ndarray
+    error: np.ndarray
+
+
+def histogram(density: SpectralDensity, edges: np.ndarray) -> Histogram:
+    """How many eigenvalues fall into each bin, by the nodes' weights; no smoothing."""
+    rows = [np.histogram(probe.values, edges, weights=probe.weights)[0] for probe in density.probes]
+    share = np.mean(rows, axis=0)
+    size = density.size
+    return Histogram(np.asarray(edges, np.float64), size * share, size * density._error(share, share))
+
+
+def symlog_edges(density: SpectralDensity, linear: float | None = None, per_decade: int = 3) -> np.ndarray:
+    """Bin edges over all nodes for a symlog axis: one bin from -linear to linear, then equal ones on the log axis.
+
+    Without ``linear`` it is the density's resolution, so that no bin is narrower than that (at three a decade).
+
+    Raises:
+        ValueError: a linear part or a number a decade that is not positive.
+    """
+    low = min(probe.values[0] for probe in density.probes)
+    high = max(probe.values[-1] for probe in density.probes)
+    if linear is None:
+        linear = density.resolution or max(abs(high), 1.0)  # the latter where all eigenvalues are one
+    if not linear > 0 or per_decade < 1:
+        raise ValueError(f"a linear part of {linear} and {per_decade} bins a decade; both must be positive")
+
+    def side(reach: float) -> np.ndarray:
+        n_bins = int(np.floor(per_decade * np.log10(max(reach, linear) / linear))) + 1
+        return linear * 10.0 ** (np.arange(n_bins + 1) / per_decade)
+
+    return np.concatenate([-side(-low)[::-1], side(high)])

@@ -1,0 +1,172 @@
+"""Derivatives of a model's mean loss over many images, in chunks that bound the memory.
+
+The shared part C of the model (`PatchQNN.prepare`) depends on the angles alone. So a derivative over all images splits
+into derivatives by C, one chunk of images after the other, and one passage through the stretches at the end, whatever
+the number of chunks. A Hessian-vector product is the same computation on dual numbers: forward over reverse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import psutil
+import torch
+from torch.autograd import forward_ad
+from torch.nn.functional import cross_entropy, softmax
+from tqdm import tqdm
+
+from qpatch.data import Split
+from qpatch.engine.circuit import Prepared
+from qpatch.engine.kept import Kept
+from qpatch.model.qnn import PatchQNN
+from qpatch.model.training import image_chunk
+
+PRODUCT_STATES = 16  # what a product keeps of an image and its derivatives, in statevectors (measured: 16.1)
+KEPT_BYTES = 2**32  # at most, for what all products at the same parameters share
+KEPT_SHARE = 0.25  # at most, of the memory that is free
+
+
+class LossCurvature:
+    """Derivatives of the mean cross-entropy over a split, at the model's present parameters, by angles and bias.
+
+    Vectors are flat: all angles row-major, then the bias, ``(n_angles + image_size^2,)``. No weight-decay term.
+
+    Args:
+        model: stays as it is.
+        split: images and labels.
+        chunk: images at a time; by default what fits `training.CHUNK_BYTES`.
+        progress: whether to show a progress bar over the chunks.
+    """
+
+    def __init__(self, model: PatchQNN, split: Split, chunk: int | None = None, progress: bool = False):
+        self.model = model
+        self.split = split.to(model.bias)
+        self.chunk = chunk or image_chunk(model, PRODUCT_STATES)
+        self.progress = progress
+        self._kept, self._kept_at = None, None
+
+    @property
+    def like(self) -> torch.Tensor:
+        """A flat vector of the right size, dtype and device: the parameters themselves."""
+        return torch.cat([self.model.angles.detach().flatten(), self.model.bias.detach().flatten()])
+
+    def gradient(self) -> torch.Tensor:
+        """Gradient of the mean loss, flat."""
+        return self._gradient(self.model.angles, along_bias=None, kept=Kept(0))
+
+    def product(self, vector: torch.Tensor) -> torch.Tensor:
+        """Hessian of the mean loss times a flat vector, exactly."""
+        along_angles, along_bias = self._split(vector)
+        if self._kept_at is None or not torch.equal(self._kept_at, self.like):
+            self._kept = None  # what was kept elsewhere is free before room is looked for
+            self._kept, self._kept_at = Kept(_room(self.like.device)), self.like
+        with forward_ad.dual_level():
+            angles = forward_ad.make_dual(self.model.angles, along_angles)
+            return _tangent(self._gradient(angles, along_bias, self._kept))
+
+    def gauss_newton_product(self, vector: torch.Tensor) -> torch.Tensor:
+        """Gauss-Newton part of the Hessian times a flat vector: the mean of ``J^T (diag(p) - p p^T) J v``.
+
+        J is the Jacobian of an image's logits by the parameters, p their softmax (Schraudolph, 2002).
+        """
+        along_angles, along_bias = self._split(vector)
+        with forward_ad.dual_level(), torch.no_grad():
+            along = [_tangent(part) for part in self.model.prepare(_dual(self.model.angles, along_angles))]
+
+        def pulled(leaves, images, labels):
+            with forward_ad.dual_level():
+                shared = Prepared(*map(_dual, leaves[:-1], along))
+                logits, logits_dot = forward_ad.unpack_dual(self.model.logits(shared, _dual(images, along_bias)))
+            weights = softmax(logits.detach(), dim=1)
+            centred = logits_dot.detach() - (weights * logits_dot.detach()).sum(1, keepdim=True)
+            return torch.autograd.grad(logits, leaves, weights * centred / len(self.split))
+
+        prepared = self.model.prepare()
+        return self._pull(self.model.angles, prepared, self._sum(prepared, pulled, Kept(0)))
+
+    def label_gradients(self) -> torch.Tensor:
+        """Gradient of each class's mean logit over the images of that class, ``(n_classes, n)`` (Gur-Ari et al., 2018).
+
+        Raises:
+            ValueError: a class without images.
+        """
+        return torch.stack([self._label_gradient(label) for label in range(self.model.config.n_classes)])
+
+    def _label_gradient(self, label: int) -> torch.Tensor:
+        chosen = self.split.labels == label
+        if not chosen.any():
+            raise ValueError(f"there is no image of class {label}; take more images")
+        same = Split(self.split.images[chosen], self.split.labels[chosen])
+
+        def of_chunk(leaves, images, labels):
+            logits = self.model.logits(Prepared(*leaves[:-1]), images)
+            return torch.autograd.grad(logits[:, label].sum() / len(same), leaves)
+
+        prepared = self.model.prepare()
+        total = LossCurvature(self.model, same, self.chunk)._sum(prepared, of_chunk, Kept(0))
+        return self._pull(self.model.angles, prepared, total)
+
+    def _gradient(self, angles, along_bias, kept: Kept):
+        """Gradient of the mean loss; where angles are dual numbers, along their tangent and that of the bias."""
+
+        def of_chunk(leaves, images, labels):
+            images = images if along_bias is None else _dual(images, along_bias)
+            logits = self.model.logits(Prepared(*leaves[:-1]), images)
+            return torch.autograd.grad(cross_entropy(logits, labels, reduction="sum") / len(self.split), leaves)
+
+        with kept.section("prepare"):
+            prepared = self.model.prepare(angles)
+        total = self._sum(prepared, of_chunk, kept)
+        with kept.section("pull"):
+            return self._pull(angles, prepared, total)
+
+    def _sum(self, prepared, of_chunk: Callable[..., Sequence[torch.Tensor]], kept: Kept) -> list[torch.Tensor]:
+        """Sum over the chunks of ``of_chunk(leaves, images, labels)``, one tensor a leaf: the parts of C, the bias."""
+        leaves = (*map(_leaf, prepared), self.model.bias)
+        total = [torch.zeros_like(leaf) for leaf in leaves]
+        starts = range(0, len(self.split), self.chunk)
+        for start in tqdm(starts, disable=not self.progress, leave=False, unit="chunk"):
+            chunk = slice(start, start + self.chunk)
+            with kept.section(start):
+                parts = of_chunk(leaves, self.split.images[chunk], self.split.labels[chunk])
+            total = [accumulated + part for accumulated, part in zip(total, parts, strict=True)]
+        return total
+
+    def _pull(self, angles, prepared, cotangents) -> torch.Tensor:
+        """Through the stretches to the angles, and the bias as it is: a flat vector."""
+        (by_angles,) = torch.autograd.grad(prepared, angles, cotangents[:-1])
+        return torch.cat([by_angles.flatten(), cotangents[-1].flatten()])
+
+    def _split(self, vector: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """A flat vector as angles and bias.
+
+        Raises:
+            ValueError: a vector of another size.
+        """
+        angles, bias = self.model.angles, self.model.bias
+        if vector.shape != (angles.numel() + bias.numel(),):
+            raise ValueError(
+                f"the vector has shape {tuple(vector.shape)}; the model has {angles.numel()} angles and a bias of"
+                f" {bias.numel()}: give ({angles.numel() + bias.numel()},)"
+            )
+        return vector[: angles.numel()].reshape(angles.shape), vector[angles.numel() :].reshape(bias.shape)
+
+
+def _room(device: torch.device) -> int:
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    return min(KEPT_BYTES, int(KEPT_SHARE * free))
+
+
+def _dual(primal: torch.Tensor, tangent: torch.Tensor) -> torch.Tensor:
+    return forward_ad.make_dual(primal, tangent.expand_as(primal))
+
+
+def _tangent(dual: torch.Tensor) -> torch.Tensor:
+    return forward_ad.unpack_dual(dual).tangent
+
+
+def _leaf(part: torch.Tensor) -> torch.Tensor:
+    """The same values, tangent included, cut off from the graph, as a leaf of a new one."""
+    primal, tangent = forward_ad.unpack_dual(part)
+    leaf = primal.detach().requires_grad_()
+    return leaf if tangent is None else forward_ad.make_dual(leaf, tangent.detach())

@@ -1,0 +1,110 @@
+"""Curvature of any differentiable loss of a flat parameter vector (section 3.2, Table 3).
+
+Nothing here knows the QNN: a loss takes a vector ``(n,)`` and returns a scalar tensor; a product takes a vector
+``(n,)`` and returns the Hessian times it. The largest eigenvalue is PyHessian's power iteration (Yao et al., 2020), so
+that the paper's number comes from the paper's tool.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyhessian
+import torch
+from torch import nn
+
+from qpatch.curvature.products import Product
+
+Loss = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class PowerIteration:
+    """Outcome of a power iteration.
+
+    Attributes:
+        eigenvalue: what PyHessian returns, the last but one estimate: the eigenvalue of largest magnitude.
+        estimates: the Rayleigh quotient of every iteration.
+        eigenvector: the last normalised iterate, ``(n,)``.
+        converged: whether the relative change fell below the tolerance before the iterations ran out.
+    """
+
+    eigenvalue: float
+    estimates: list[float]
+    eigenvector: torch.Tensor
+    converged: bool
+
+
+def hessian_vector_product(loss: Loss, point: torch.Tensor) -> Product:
+    """The product ``v -> H v`` at a point ``(n,)``, by double backward; the first backward is done once."""
+    point = point.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(point), point, create_graph=True)
+    return lambda vector: torch.autograd.grad(gradient, point, vector, retain_graph=True)[0]
+
+
+def dense_hessian(loss: Loss, point: torch.Tensor) -> torch.Tensor:
+    """The whole Hessian ``(n, n)``, column by column: for small models and as an oracle."""
+    product = hessian_vector_product(loss, point)
+    columns = [product(unit) for unit in torch.eye(len(point), dtype=point.dtype, device=point.device)]
+    return torch.stack(columns, dim=1)
+
+
+def power_iteration(
+    product: Product,
+    like: torch.Tensor,
+    seed: int = 0,
+    tolerance: float = 1e-3,
+    max_iterations: int = 100,
+) -> PowerIteration:
+    """PyHessian's power iteration on a given product; its defaults are the paper's.
+
+    Args:
+        product: the Hessian-vector product.
+        like: a vector ``(n,)`` that gives size, dtype and device.
+        seed: of the random start vector.
+        tolerance: relative change of the estimate at which it stops.
+        max_iterations: at most so many products.
+
+    Raises:
+        ValueError: no iteration allowed, or a tolerance that is not positive.
+        FloatingPointError: an estimate is not finite.
+    """
+    if max_iterations < 1 or not tolerance > 0:
+        raise ValueError(
+            f"max_iterations is {max_iterations} and tolerance {tolerance}; take one or more iterations (the paper's"
+            f" 100) and a positive tolerance (the paper's 1e-3)"
+        )
+    wrapped = _OnProduct(product, like)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        eigenvalues, eigenvectors = wrapped.eigenvalues(maxIter=max_iterations, tol=tolerance, top_n=1)
+    estimates = wrapped.estimates
+    # Out of iterations PyHessian returns the last estimate, not the last but one, so the estimates must tell.
+    changes = [abs(new - old) / (abs(old) + 1e-6) for old, new in itertools.pairwise(estimates)]
+    converged = bool(changes) and changes[-1] < tolerance
+    return PowerIteration(eigenvalues[0], estimates, eigenvectors[0][0], converged)
+
+
+class _OnProduct(pyhessian.hessian):
+    """PyHessian with its product replaced, and nothing else."""
+
+    def __init__(self, product: Product, like: torch.Tensor):
+        self.model = nn.Module()  # PyHessian clears its gradients; there are none
+        self.params = [like]
+        self.device = like.device
+        self.full_dataset = True
+        self.product = product
+        self.estimates = []
+
+    def dataloader_hv_product(self, v):
+        vector = v[0].to(self.params[0])
+        image = self.product(vector)
+        estimate = torch.dot(vector, image).item()
+        if not torch.isfinite(image).all():
+            raise FloatingPointError(
+                f"Hessian-vector product {len(self.estimates)} is not finite; check the loss there"
+            )
+        self.estimates.append(estimate)
+        return estimate, [image]

@@ -1,0 +1,132 @@
+"""What every analysis of a symmetric product shares: double precision around it, its count, its checks, an estimate.
+
+Nothing here knows the QNN: a product takes a vector ``(n,)`` and returns a symmetric matrix, such as a Hessian, times
+it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save
+
+from qpatch.files import read_tensors, write_atomically
+
+KEPT_SECONDS = 0.2  # a faster product is computed again rather than kept
+
+Product = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A random estimate of a number.
+
+    Attributes:
+        value: the estimate.
+        error: its standard error; 0 where the value is exact.
+        products: the cost in matrix-vector products.
+    """
+
+    value: float
+    error: float
+    products: int
+
+
+class CountedProduct:
+    """A product of float64 NumPy vectors around one of any dtype and device, counted and checked to be finite.
+
+    Attributes:
+        size: the number of parameters n.
+        count: products so far.
+        precision: machine epsilon of the product's dtype.
+    """
+
+    def __init__(self, product: Product, like: torch.Tensor):
+        if like.dim() != 1 or not len(like):
+            raise ValueError(f"a product acts on vectors (n,) of one or more parameters, not {tuple(like.shape)}")
+        self.product, self.like = product, like.detach()
+        self.size, self.count = len(like), 0
+        self.precision = torch.finfo(like.dtype).eps
+
+    def __call__(self, vector: np.ndarray) -> np.ndarray:
+        """The matrix times a vector ``(n,)``.
+
+        Raises:
+            FloatingPointError: the product is not finite.
+            ValueError: it has another shape.
+        """
+        image = self.product(torch.tensor(vector, dtype=torch.float64).to(self.like)).detach()
+        if image.shape != self.like.shape:
+            raise ValueError(f"product {self.count} has shape {tuple(image.shape)}, not {tuple(self.like.shape)}")
+        if not torch.isfinite(image).all():
+            raise FloatingPointError(f"product {self.count} is not finite; check the loss and its derivatives there")
+        self.count += 1
+        return image.to("cpu", torch.float64).numpy()
+
+    def dense(self) -> np.ndarray:
+        """The whole matrix ``(n, n)``, from n products, symmetric to the last bit.
+
+        Raises:
+            ValueError: it is not symmetric beyond rounding.
+        """
+        matrix = np.stack([self(unit) for unit in np.eye(self.size)], axis=1)
+        scale = np.abs(matrix).max()
+        self.check_symmetry(np.abs(matrix - matrix.T).max(), scale)
+        return (matrix + matrix.T) / 2
+
+    def check_symmetry(self, deviation: float, scale: float) -> None:
+        """Refuse a deviation from symmetry, or from one call to the next, that rounding cannot explain.
+
+        Rounding leaves some eps times the scale; ten times its root is far above that and far below a wrong product.
+        """
+        if deviation > 10 * self.precision**0.5 * scale:
+            raise ValueError(
+                f"the product is not symmetric, or changes from call to call: a deviation of {deviation:.2g} where"
+                f" entries reach {scale:.2g}; for a loss with dropout or other noise, switch that off (module.eval())"
+            )
+
+
+class KeptProducts:
+    """A product whose results are kept in files, one a vector, so that an analysis that was killed goes on after them.
+
+    An analysis with seeds of its own asks for the same vectors again, to the last bit; a result that an earlier call
+    left for one of them is read. What this call computes is not read again, so that a product that changes from call
+    to call is still found out.
+
+    Attributes:
+        earlier: seconds that the results read so far took, in the calls that computed them.
+    """
+
+    def __init__(self, product: Product, folder: Path, least_seconds: float = KEPT_SECONDS):
+        self.product, self.folder, self.least_seconds = product, folder, least_seconds
+        self.known = {file.name for file in folder.glob("*.safetensors")}
+        self.earlier = 0.0
+
+    def __call__(self, vector: torch.Tensor) -> torch.Tensor:
+        """The matrix times a vector ``(n,)``, of the vector's dtype and on its device."""
+        file = self.folder / f"{hashlib.sha256(vector.detach().cpu().numpy().tobytes()).hexdigest()}.safetensors"
+        if file.name in self.known:
+            kept = read_tensors(file)
+            self.earlier += kept["seconds"].item()
+            return kept["image"].to(vector)
+        began = time.perf_counter()
+        image = self.product(vector)
+        contents = {"image": image.detach().cpu()}
+        seconds = time.perf_counter() - began
+        if seconds >= self.least_seconds:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, save(contents | {"seconds": torch.tensor(seconds, dtype=torch.float64)}))
+        return image
+
+
+def to_array(values: np.ndarray | torch.Tensor) -> np.ndarray:
+    """A tensor of any device, or an array, in float64."""
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+    return np.asarray(values, np.float64)

@@ -1,0 +1,201 @@
+"""Both ends of the spectrum of a symmetric product, with eigenvectors and residuals, and the trace.
+
+Nothing here knows the QNN: everything takes a product ``v -> H v`` and a vector ``like`` ``(n,)`` that gives size,
+dtype and device. Eigenpairs are ARPACK's implicitly restarted Lanczos method (Lehoucq, Sorensen & Yang, 1998) through
+SciPy's `eigsh`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+
+from qpatch.curvature.products import CountedProduct, Estimate, Product
+
+SHIFT = 4  # times the estimated magnitude
+ALWAYS_DENSE = 50  # parameters
+
+
+class ConvergenceError(RuntimeError):
+    """An iteration ran out of products before it reached its tolerance."""
+
+
+@dataclass(frozen=True)
+class Eigenpairs:
+    """The algebraically largest and smallest eigenvalues, with eigenvectors.
+
+    Attributes:
+        largest: descending, ``(k,)``.
+        largest_vectors: their eigenvectors as orthonormal columns, ``(n, k)``; the largest entry of each is positive.
+        largest_residuals: ``||H v - lambda v||`` of each, over the largest |lambda| found, ``(k,)``: an eigenvalue lies
+            that near.
+        smallest: ascending, ``(l,)``.
+        smallest_vectors: ``(n, l)``.
+        smallest_residuals: ``(l,)``.
+        products: the cost in Hessian-vector products.
+        dense: whether the whole matrix was built, as small problems are, instead of iterating.
+    """
+
+    largest: np.ndarray
+    largest_vectors: np.ndarray
+    largest_residuals: np.ndarray
+    smallest: np.ndarray
+    smallest_vectors: np.ndarray
+    smallest_residuals: np.ndarray
+    products: int
+    dense: bool
+
+
+def extreme_eigenpairs(
+    product: Product,
+    like: torch.Tensor,
+    k: int = 10,
+    smallest: int | None = None,
+    tolerance: float = 1e-6,
+    max_products: int = 2000,
+    seed: int = 0,
+) -> Eigenpairs:
+    """The k algebraically largest eigenpairs and as many (or ``smallest``) of the smallest.
+
+    Outliers cost few products, eigenvalues at the edge of a dense bulk many: at a minimum the smallest ones cost some
+    ten times as many as the largest. The iteration runs in float64 around a product of any precision; residuals are
+    taken afresh from the final vectors, so they include the product's own rounding.
+
+    Args:
+        product: the Hessian-vector product.
+        like: a vector ``(n,)`` that gives size, dtype and device.
+        k: number of largest eigenvalues.
+        smallest: number of smallest eigenvalues, 0 for none; None means k.
+        tolerance: error of an eigenvector's image relative to the largest magnitude of an eigenvalue.
+        max_products: give up after about so many at each end.
+        seed: of the random start vector.
+
+    Raises:
+        ValueError: more eigenvalues than parameters, none at all, or a product that is not symmetric.
+        FloatingPointError: a product is not finite.
+        ConvergenceError: the products ran out.
+    """
+    counted = CountedProduct(product, like)
+    smallest = k if smallest is None else smallest
+    _check_numbers(k, smallest, counted.size)
+    wanted = k + smallest
+    dense = counted.size <= max(ALWAYS_DENSE, 3 * wanted)
+    if dense:
+        matrix = counted.dense()
+        values, vectors = np.linalg.eigh(matrix)
+        images = matrix @ vectors
+    else:
+        values, vectors = _iterate(counted, k, smallest, tolerance, max_products, seed)
+        images = np.stack([counted(vector) for vector in vectors.T], axis=1)
+    vectors, images = _fix_signs(vectors, images)
+    scale = np.abs(values).max() or 1.0
+    residuals = np.linalg.norm(images - values * vectors, axis=0) / scale
+    top, bottom = slice(None, -k - 1, -1), slice(0, smallest)
+    return Eigenpairs(
+        *(values[top], vectors[:, top], residuals[top]),
+        *(values[bottom], vectors[:, bottom], residuals[bottom]),
+        products=counted.count,
+        dense=dense,
+    )
+
+
+def _check_numbers(k: int, smallest: int, size: int) -> None:
+    if k < 1 or smallest < 0:
+        raise ValueError(f"k is {k} and smallest {smallest}; ask for one or more largest and no negative number")
+    if max(k, smallest) > size:
+        raise ValueError(f"{max(k, smallest)} eigenvalues of a loss of {size} parameters; ask for at most {size}")
+
+
+def _iterate(counted, k, smallest, tolerance, max_products, seed):
+    """Eigenvalues ascending, the smallest ones and then the k largest, and their vectors."""
+    generator = np.random.default_rng(seed)
+    magnitude = _magnitude(counted, generator.standard_normal(counted.size))
+    if magnitude == 0:  # it maps a random vector to zero, so it is zero
+        return np.zeros(k + smallest), np.eye(counted.size, k + smallest)
+    # ARPACK's tolerance is relative to each eigenvalue, so one near zero would never converge. A shift well beyond the
+    # spectrum makes all of them about as large, and the tolerance relative to the shift.
+    shift = SHIFT * magnitude
+
+    def shifted(vector):
+        return counted(vector.ravel()) + shift * vector.ravel()
+
+    operator = LinearOperator((counted.size, counted.size), shifted, dtype=np.float64)
+    start = generator.standard_normal(counted.size)
+    # One run for both ends ("BE") costs less than two, but takes as many from each.
+    runs = [("BE", 2 * k)] if smallest == k else [("SA", smallest), ("LA", k)]
+    values, vectors = [], []
+    for which, wanted in runs:
+        if not wanted:
+            continue
+        n_vectors = min(counted.size, max(3 * wanted, 20))
+        options = {"ncv": n_vectors, "tol": tolerance / (SHIFT + 1), "v0": start}
+        options["maxiter"] = max(1, max_products // (n_vectors - wanted))  # restarts
+        try:
+            found, basis = eigsh(operator, wanted, which=which, **options)
+        except ArpackNoConvergence as error:
+            raise ConvergenceError(
+                f"{len(error.eigenvalues)} of {wanted} eigenvalues converged to {tolerance:g} within {counted.count}"
+                f" products; raise max_products ({max_products}) or the tolerance, or ask for fewer eigenvalues"
+            ) from error
+        order = np.argsort(found)
+        values.append(found[order] - shift)
+        vectors.append(basis[:, order])
+    return np.concatenate(values), np.concatenate(vectors, axis=1)
+
+
+def _magnitude(counted: CountedProduct, start: np.ndarray, n_products: int = 5) -> float:
+    """About the largest magnitude of an eigenvalue, by a few power iterations, which show a lack of symmetry too."""
+    vector, norms, previous = start / np.linalg.norm(start), [], None
+    for _ in range(n_products):
+        image = counted(vector)
+        norms.append(np.linalg.norm(image))
+        if norms[-1] == 0:
+            break
+        if previous is not None:  # v' H (H v) = |H v|^2 for a symmetric H
+            counted.check_symmetry(abs(previous @ image - norms[-2]), max(norms))
+        previous, vector = vector, image / norms[-1]
+    return max(norms)
+
+
+def _fix_signs(vectors: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    leading = np.abs(vectors).argmax(axis=0)
+    signs = np.where(vectors[leading, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
+    return vectors * signs, images * signs
+
+
+def trace(product: Product, like: torch.Tensor, products: int = 60, seed: int = 0) -> Estimate:
+    """The trace by Hutch++ (Meyer, Musco, Musco & Woodruff, 2021), with its standard error.
+
+    A third of the products finds a subspace Q that holds most of the matrix, a third takes the trace there exactly, the
+    rest samples what remains with N random signs g:
+    ``tr H = tr Q'HQ + mean of g'(1 - QQ') H (1 - QQ')g``. The error is that of the mean; Q adds none. With as many
+    products as parameters or more, the n diagonal entries are added instead, exactly.
+
+    Args:
+        product: the Hessian-vector product.
+        like: a vector ``(n,)`` that gives size, dtype and device.
+        products: the budget; a multiple of three is used up.
+        seed: of the random vectors.
+
+    Raises:
+        ValueError: a budget below six, which leaves no error to estimate.
+        FloatingPointError: a product is not finite.
+    """
+    counted = CountedProduct(product, like)
+    if products < 6:
+        raise ValueError(f"products is {products}; Hutch++ with a standard error takes six or more")
+    if products >= counted.size:
+        total = sum(counted(unit) @ unit for unit in np.eye(counted.size))
+        return Estimate(float(total), 0.0, counted.count)
+    n_samples = products // 3
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(2 * n_samples, counted.size))
+    sketch = np.stack([counted(row) for row in signs[:n_samples]], axis=1)  # (n, N)
+    basis, _ = np.linalg.qr(sketch)
+    captured = sum(counted(column) @ column for column in basis.T)
+    rest = signs[n_samples:] - (signs[n_samples:] @ basis) @ basis.T  # (N, n)
+    samples = captured + np.array([row @ counted(row) for row in rest])
+    error = samples.std(ddof=1) / n_samples**0.5
+    return Estimate(float(samples.mean()), float(error), counted.count)

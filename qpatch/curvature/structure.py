@@ -1,0 +1,151 @@
+"""How a symmetric matrix and its eigenvectors are spread over groups of parameters, and over the parts of a sum.
+
+Nothing here knows the QNN: a partition names groups of parameters, a product gives the matrix. Vectors are flat, of all
+n parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from qpatch.curvature.products import CountedProduct, Product, to_array
+from qpatch.curvature.spectrum import extreme_eigenpairs
+
+Groups = Mapping[str, slice | Sequence[int] | np.ndarray]
+
+
+def partition(groups: Groups, size: int) -> dict[str, np.ndarray]:
+    """The indices of each group, which together must hold every parameter once.
+
+    Raises:
+        ValueError: an empty group, an index out of range, or parameters in no group or in two.
+    """
+    indices = {}
+    for name, group in groups.items():
+        chosen = np.arange(size)[group] if isinstance(group, slice) else np.asarray(group, dtype=np.int64)
+        if not chosen.size or chosen.min() < 0 or chosen.max() >= size:
+            raise ValueError(f"group {name!r} is empty or leaves the {size} parameters")
+        indices[name] = chosen
+    times = np.bincount(np.concatenate([*indices.values(), np.empty(0, np.int64)]), minlength=size)
+    if (times != 1).any():
+        wrong = np.flatnonzero(times != 1)
+        raise ValueError(
+            f"{len(wrong)} parameters are not in exactly one group, the first is {wrong[0]} (in {times[wrong[0]]})"
+        )
+    return indices
+
+
+def block_product(product: Product, like: torch.Tensor, indices: np.ndarray) -> tuple[Product, torch.Tensor]:
+    """The diagonal block of these parameters as a product of its own, ``(b,) -> (b,)``, and its `like`."""
+    chosen = torch.as_tensor(np.asarray(indices), device=like.device)
+
+    def block(vector: torch.Tensor) -> torch.Tensor:
+        full = torch.zeros_like(like)
+        full[chosen] = vector
+        return product(full)[chosen]
+
+    return block, like.detach()[chosen]
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """A quadratic form split over pairs of groups.
+
+    Attributes:
+        names: of the groups, ``(g,)``.
+        matrix: ``v_a' H v_b`` with v_a the vector's part in group a, ``(g, g)``; all entries sum to ``v' H v``.
+        products: the cost in Hessian-vector products.
+    """
+
+    names: tuple[str, ...]
+    matrix: np.ndarray
+    products: int
+
+    @property
+    def total(self) -> float:
+        """``v' H v``."""
+        return float(self.matrix.sum())
+
+    @property
+    def within(self) -> float:
+        """Share of ``v' H v`` that the diagonal blocks carry; it may exceed 1 where cross-blocks are negative."""
+        return float(np.trace(self.matrix) / self.total)
+
+    @property
+    def across(self) -> float:
+        """Share of ``v' H v`` that the cross-blocks carry, 1 - `within`."""
+        return 1.0 - self.within
+
+
+def interactions(product: Product, like: torch.Tensor, vector: np.ndarray, groups: Groups) -> Interactions:
+    """How much of ``v' H v`` comes from each pair of groups: ``v_a' H v_b``, one product a group.
+
+    Raises:
+        ValueError: groups that are no partition.
+        FloatingPointError: a product is not finite.
+    """
+    counted, vector = CountedProduct(product, like), to_array(vector)
+    parts = partition(groups, counted.size)
+    masked = np.zeros((len(parts), counted.size))
+    for row, chosen in zip(masked, parts.values(), strict=True):
+        row[chosen] = vector[chosen]
+    matrix = np.stack([counted(row) for row in masked]) @ masked.T
+    return Interactions(tuple(parts), (matrix + matrix.T) / 2, counted.count)
+
+
+def largest_of_blocks(
+    product: Product,
+    like: torch.Tensor,
+    groups: Groups,
+    names: Sequence[str],
+    tolerance: float = 1e-6,
+    seed: int = 0,
+    max_products: int = 2000,
+) -> tuple[dict[str, float], int]:
+    """The largest eigenvalue of each named diagonal block, and what all of them cost in products.
+
+    Raises:
+        ValueError, FloatingPointError, ConvergenceError: as `extreme_eigenpairs` and `partition`.
+    """
+    parts = partition(groups, len(like))
+    options = {"k": 1, "smallest": 0, "tolerance": tolerance, "seed": seed, "max_products": max_products}
+    found = {name: extreme_eigenpairs(*block_product(product, like, parts[name]), **options) for name in names}
+    values = {name: float(pairs.largest[0]) for name, pairs in found.items()}
+    return values, sum(pairs.products for pairs in found.values())
+
+
+def participation(vector: np.ndarray, groups: Groups) -> np.ndarray:
+    """Share of each group in a vector, ``|v_a|^2 / |v|^2``, ``(g,)``; the shares sum to 1.
+
+    Raises:
+        ValueError: groups that are no partition, or a vector of zeros.
+    """
+    vector = to_array(vector)
+    if not vector.any():
+        raise ValueError("no group takes part in a vector of zeros")
+    squares = np.array([np.sum(vector[chosen] ** 2) for chosen in partition(groups, len(vector)).values()])
+    return squares / squares.sum()
+
+
+def participation_ratio(shares: np.ndarray) -> float:
+    """How many groups take part, ``1 / sum p^2``: 1 where one has all, g where all g have the same."""
+    shares = np.asarray(shares, np.float64)
+    return float(shares.sum() ** 2 / np.sum(shares**2))
+
+
+def rayleigh(product: Product, like: torch.Tensor, vector: np.ndarray) -> float:
+    """The Rayleigh quotient ``v' H v / v' v``, one product."""
+    vector = to_array(vector)
+    return float(vector @ CountedProduct(product, like)(vector) / (vector @ vector))
+
+
+def explained(part: Product, whole: Product, like: torch.Tensor, vector: np.ndarray) -> float:
+    """What share of the whole's curvature along a vector a part has, ``v' G v / v' H v``; two products.
+
+    For the Gauss-Newton part G of a Hessian H and its top eigenvector, the share of the largest eigenvalue.
+    """
+    return rayleigh(part, like, vector) / rayleigh(whole, like, vector)

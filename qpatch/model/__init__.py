@@ -1,0 +1,13 @@
+"""One model: its patches and circuits, how it trains, what it answers."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "qnn": ["PatchQNN", "cut_patches", "initial_angles"],
+        "training": ["Epoch", "Iteration", "Trainer", "evaluate"],
+        "predictions": ["Predictions", "predict"],
+        "flat": ["flat_parameters", "follow", "loss_at"],
+    },
+)

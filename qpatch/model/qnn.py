@@ -1,0 +1,67 @@
+"""The distributed QNN on local patches (section 2.1): patches with a shared bias, one QNN each, averaged and scaled."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from qpatch.config import RunConfig
+from qpatch.engine import circuit
+
+
+def cut_patches(images: torch.Tensor, patch_size: int, stride: int) -> torch.Tensor:
+    """Patches in row-major order, pixels flattened row-major: ``(B, h, w)`` to ``(B, n_patches, patch_size^2)``."""
+    rows = images.unfold(1, patch_size, stride).unfold(2, patch_size, stride)  # (B, rows, columns, size, size)
+    return rows.flatten(1, 2).flatten(2)
+
+
+def initial_angles(config: RunConfig) -> torch.Tensor:
+    """The author's initial angles, uniform in [0, pi): ``(n_patches, n_angles_per_qnn)`` float32.
+
+    Drawn QNN by QNN from PyTorch's generator seeded with ``config.seed``.
+    """
+    generator = torch.Generator().manual_seed(config.seed)
+    rows = [torch.rand(config.n_angles_per_qnn, generator=generator) for _ in range(config.n_patches)]
+    return torch.stack(rows) * torch.pi
+
+
+class PatchQNN(nn.Module):
+    """Average of one QNN a patch, as logits.
+
+    Parameters: ``angles`` ``(n_patches, n_angles_per_qnn)`` in radians, in the author's order (`ansatz.split_angles`),
+    and ``bias`` ``(image_size, image_size)``, added to the pixels before the patches are cut. float32 as the paper;
+    after ``.double()`` everything runs in float64 and complex128.
+    """
+
+    def __init__(self, config: RunConfig):
+        super().__init__()
+        self.config = config
+        self.angles = nn.Parameter(initial_angles(config))
+        self.bias = nn.Parameter(torch.zeros(config.image_size, config.image_size))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits ``(B, n_classes)`` of pooled and scaled images ``(B, image_size, image_size)``."""
+        return self.logits(self.prepare(), images)
+
+    def prepare(self, angles: torch.Tensor | None = None) -> circuit.Prepared:
+        """What all images share, at the model's angles or at given ones.
+
+        Build it once and hand it to `logits` for many batches at the same parameters.
+        """
+        return circuit.prepare(self.angles if angles is None else angles, self.config.n_qubits)
+
+    def logits(self, prepared: circuit.Prepared, images: torch.Tensor) -> torch.Tensor:
+        """Logits ``(B, n_classes)`` with a shared part built before."""
+        return self.config.scale * self.expectations(prepared, images).mean(0)
+
+    def expectations(self, prepared: circuit.Prepared, images: torch.Tensor) -> torch.Tensor:
+        """Each QNN's expectation values: ``(n_patches, B, n_classes)`` in [-1, 1].
+
+        Raises:
+            ValueError: images of another size.
+        """
+        size = self.config.image_size
+        if images.dim() != 3 or images.shape[1:] != (size, size):
+            raise ValueError(f"images have shape {tuple(images.shape)}; the model takes (batch, {size}, {size})")
+        features = cut_patches(images + self.bias, self.config.patch_size, self.config.stride)
+        return circuit.expectations(prepared, features, self.config.n_classes)

@@ -1,0 +1,69 @@
+"""All stored runs, and what each reached, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from qpatch.config import RunConfig
+from qpatch.runs.store import ResultError, RunFolder, recorded_config, results_folder
+
+
+def stored_runs(root: Path | None = None) -> list[RunFolder]:
+    """The runs whose training is finished: most qubits first, then fewest patches, then depth, then seed."""
+    found = {path: recorded_config(path) for path in sorted((root or results_folder()).glob("*/train.json"))}
+    runs = [RunFolder(config, root) for path, config in found.items() if config and config.run_id == path.parent.name]
+    runs = [run for run in runs if run.state("train") == "done"]
+    return sorted(runs, key=lambda run: (-run.config.n_qubits, run.config.n_patches, run.config.depth, run.run_id))
+
+
+def summary(runs: list[RunFolder]) -> pd.DataFrame:
+    """One row a run: configuration, the values at the best epoch, curvature and explained variance (NaN if missing).
+
+    Raises:
+        ResultError: a run's files cannot be read as results.
+    """
+    rows = []
+    for run in runs:
+        try:
+            rows.append(_summary_row(run))
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise ResultError(f"{run.run_id}: its files cannot be read as results ({error!r}); {run.remedy}") from error
+    return pd.DataFrame(rows)
+
+
+def _summary_row(run: RunFolder) -> dict:
+    config = run.config
+    row = {"run_id": run.run_id, "dataset": config.dataset, "n_qubits": config.n_qubits, "stride": config.stride}
+    row |= {"n_patches": config.n_patches, "depth": config.depth, "seed": config.seed}
+    row |= {"n_parameters": config.n_angles, "learning_rate": config.learning_rate}
+    best = run.record("train")["best_epoch"]
+    history = run.history().set_index("epoch").loc[best]
+    row |= {"best_epoch": best}
+    row |= {name: history[name] for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy")}
+    hessian = run.record("hessian")  # read once: another process may close the stage meanwhile
+    row["lambda_max"] = hessian["lambda_max"] if hessian and run.state("hessian") == "done" else np.nan
+    return row | _plane_columns(run)
+
+
+def _plane_columns(run: RunFolder) -> dict[str, float]:
+    """Explained variance, the path's span along both axes (parameter units), and the highest loss on the grid."""
+    names = ("pc1_ratio", "pc2_ratio", "pc_ratio", "pc1_span", "pc2_span", "landscape_max_loss")
+    if run.state("landscape") != "done":
+        return dict.fromkeys(names, np.nan)
+    landscape = run.landscape()
+    values = (*landscape.ratios, landscape.ratios.sum(), *np.ptp(landscape.trajectory, axis=0), landscape.loss.max())
+    return dict(zip(names, values, strict=True))
+
+
+def paper_runs(runs: Sequence[RunFolder]) -> list[RunFolder]:
+    """Those of the runs that are the paper's own configurations, seed included."""
+    return [run for run in runs if run.config.is_paper_run]
+
+
+def small_runs(runs: Sequence[RunFolder]) -> list[RunFolder]:
+    """Those of the runs on fewer images than the paper's: further seeds of its configurations are not among them."""
+    return [run for run in runs if run.config.n_train < RunConfig.n_train]

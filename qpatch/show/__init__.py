@@ -1,0 +1,1 @@
+"""Results in, figures and tables out; nothing is computed here."""

@@ -1,0 +1,86 @@
+"""Figures of training: loss curves beside the author's log, quantities against the number of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from qpatch.config import size_label
+from qpatch.runs.store import RunFolder
+from qpatch.show import plots
+from qpatch.study.epochs import NEAR
+
+ABSENT = "not stored\nin this copy"
+
+
+def draw_beside_author(ax: Axes, table: pd.DataFrame, best_epoch: int, title: str = "") -> Axes:
+    """Training and test loss after each epoch of `epochs.beside_author`, the author's test loss as dots.
+
+    Grey bands are the epochs whose learning rate is more than half its largest; the orange line is the best epoch.
+    """
+    fast = table["learning_rate"] > table["learning_rate"].max() / 2
+    for epoch in table.loc[fast, "epoch"]:
+        ax.axvspan(epoch - 0.5, epoch + 0.5, color="#EFEFEF", lw=0, zorder=0)
+    ax.axvline(best_epoch, color=plots.BEST_COLOR, lw=1.6, label="best epoch", zorder=1)
+    ax.plot(table["epoch"], table["train_loss"], color=plots.TRAIN_COLOR, label="training")
+    ax.plot(table["epoch"], table["test_loss"], color=plots.TEST_COLOR, ls="--", label="test")
+    if table["author_test_loss"].notna().any():
+        style = {"mfc": "none", "ms": 3.6, "mew": 0.9, "color": plots.INK}
+        ax.plot(table["epoch"], table["author_test_loss"], "o", label="test, author's log", **style)
+    plots.use_log_scale(ax)
+    ax.set(xlabel="epoch", ylabel="loss", title=title)
+    return plots.use_epoch_ticks(ax, table["epoch"].max())
+
+
+def grid_of_runs(
+    runs: Sequence[RunFolder], draw: Callable[[Axes, RunFolder], object], size=(2.9, 2.6), share: bool = False
+) -> Figure:
+    """One panel a run, a row for each number of patches and a column for each depth among them.
+
+    A place on the grid without a run says so, so that the figure fills up as runs arrive.
+
+    Args:
+        runs: at most one for each number of patches and depth.
+        draw: called with an axis and its run.
+        size: of a panel, in inches; larger where there are one or two columns, taller in a single row.
+        share: whether all panels have the same axes, labelled only on the first of a row and the last of a column.
+    """
+    found = {(run.config.n_patches, run.config.depth): run for run in runs}
+    rows, columns = (sorted(set(values)) for values in zip(*found, strict=True))
+    zoom = {1: 1.6, 2: 1.25}.get(len(columns), 1.0)
+    tall = max(zoom, 1.3) if len(rows) == 1 else zoom
+    shape = (size[0] * zoom * len(columns), size[1] * tall * len(rows))
+    figure, axes = plt.subplots(len(rows), len(columns), figsize=shape, squeeze=False, sharex=share, sharey=share)
+    for (row, column), ax in zip([(r, c) for r in rows for c in columns], axes.flat, strict=True):
+        if (row, column) in found:
+            draw(ax, found[row, column])
+            if share:
+                first = column == min(c for r, c in found if r == row)
+                last = row == max(r for r, c in found if c == column)
+                ax.tick_params(labelleft=first, labelbottom=last)
+                ax.set(ylabel=ax.get_ylabel() if first else "", xlabel=ax.get_xlabel() if last else "")
+        else:
+            ax.text(0.5, 0.5, ABSENT, ha="center", va="center", color="#6B6B6B", transform=ax.transAxes)
+            ax.axis("off")
+        ax.set_title(size_label(row, column), color=plots.patch_color(row))
+    return figure
+
+
+def draw_by_size(ax: Axes, summary: pd.DataFrame, column: str, label: str = "", published: bool = False) -> Axes:
+    """A column of a summary against the number of parameters, as `plots.draw_along` draws it."""
+    plots.draw_along(ax, summary, "n_parameters", column, label, published)
+    ax.set_xscale("log")
+    ax.set_xticks([10_000, 20_000, 40_000, 80_000, 160_000], ["10k", "20k", "40k", "80k", "160k"])
+    ax.minorticks_off()
+    ax.set(xlabel="parameters")
+    return ax
+
+
+def shade_size(ax: Axes, n_parameters: int, within: float = NEAR) -> Axes:
+    """Shade the numbers of parameters that count as comparable with a given one: `epochs.of_size`."""
+    ax.axvspan(n_parameters * (1 - within), n_parameters * (1 + within), color="#EFEFEF", lw=0, zorder=0)
+    return ax

@@ -1,0 +1,74 @@
+"""Figures of a Hessian's spectrum: results and an axis in, the axis out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import SymmetricalLogLocator
+
+from qpatch.curvature.density import SpectralDensity, histogram, symlog_edges
+from qpatch.runs.spectra import stored_density
+from qpatch.runs.store import RunFolder
+from qpatch.show.epochs import grid_of_runs
+from qpatch.show.plots import BEST_COLOR, INK, patch_color, share_legend
+
+
+def draw_spectrum(ax: Axes, run: RunFolder, linear: float | None = None) -> Axes:
+    """A run's spectral density with its extreme eigenvalues: outliers filled, others hollow; `linear` as in bins."""
+    draw_density(ax, stored_density(run), patch_color(run.config.n_patches), linear)
+    largest = run.eigenvalues().query("end == 'largest'")["eigenvalue"].to_numpy()
+    smallest = run.eigenvalues().query("end == 'smallest'")["eigenvalue"].to_numpy()
+    count = run.record("spectrum")["outliers"]
+    for values, filled in ((largest[:count], True), (np.r_[largest[count:], smallest], False)):
+        if not len(values):
+            continue
+        style = {"c": BEST_COLOR} if filled else {"facecolors": "none"}
+        label = "outliers" if filled else "other extreme eigenvalues"
+        ax.scatter(
+            values, np.full(len(values), 0.6), s=26, edgecolors=INK, linewidths=0.8, zorder=4, label=label, **style
+        )
+    ax.legend(loc="upper right")
+    return ax
+
+
+def draw_along(ax: Axes, run: RunFolder) -> Axes:
+    """The largest eigenvalue along a run's path and, dashed, the Gauss-Newton part of it."""
+    along = pd.DataFrame(run.record("slices")["along"])
+    color = patch_color(run.config.n_patches)
+    ax.plot(along["epoch"], along["lambda_max"], "o-", color=color, ms=4, label="largest eigenvalue")
+    part = along["lambda_max"] * along["gauss_newton_share"]
+    ax.plot(along["epoch"], part, "o--", color=INK, ms=4, lw=1, label="Gauss-Newton part")
+    ax.set(xlabel="epoch", ylabel="curvature", yscale="log")
+    return ax
+
+
+def draw_spectra(runs: Sequence[RunFolder]) -> Figure:
+    """The spectra of several runs on the same axes; the coarsest density decides about the bins of all."""
+    linear = max((stored_density(run).resolution for run in runs), default=0.0) or None
+    figure = grid_of_runs(runs, partial(draw_spectrum, linear=linear), size=(2.9, 2.4), share=True)
+    share_legend(figure)
+    return figure
+
+
+def draw_density(ax: Axes, density: SpectralDensity, color: str, linear: float | None = None) -> Axes:
+    """Numbers of eigenvalues in bins that are equal on a symlog axis, none narrower than the density resolves.
+
+    Args:
+        linear: where the axis, and the bin around zero, turn from linear to logarithmic; the resolution if not given.
+    """
+    linear = linear or density.resolution or 1.0
+    edges = symlog_edges(density, linear)
+    bins = histogram(density, edges)
+    ax.stairs(np.maximum(bins.counts, 0.1), edges, baseline=0.1, fill=True, alpha=0.35, color=color)
+    ax.stairs(np.maximum(bins.counts, 0.1), edges, baseline=0.1, color=color, lw=1)
+    ax.set_xscale("symlog", linthresh=linear)
+    ax.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=10 ** np.ceil(np.log10(linear))))
+    ax.set_yscale("log")
+    top = max(ax.get_ylim()[1], 3 * bins.counts.max())  # of all panels, where they share an axis
+    ax.set(xlabel="eigenvalue", ylabel="eigenvalues a bin", ylim=(0.3, top))
+    return ax

@@ -1,0 +1,14 @@
+"""All runs beside the paper: tables, tests, verdicts, checks."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "agreement": ["agreement_table", "run_partings"],
+        "claims": ["CLAIMS", "claims_table"],
+        "seeds": ["seeds_table"],
+        "verdicts": ["verdicts_table"],
+        "validation": ["check_results"],
+    },
+)

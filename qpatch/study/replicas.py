@@ -1,0 +1,185 @@
+"""Replicas of one seed that differ in rounding alone: where they are, where they part, how far they spread.
+
+The run itself is the member 'standard'. The others lie in ``<results>/replicas/<variant>/<run id>``: the same stages,
+the same small files, in results folders of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from qpatch.config import RunConfig
+from qpatch.runs.published import reference_table
+from qpatch.runs.store import REPLICAS, RunFolder, recorded_config, results_folder
+from qpatch.runs.stored import summary
+from qpatch.runs.variants import STANDARD, VARIANTS
+from qpatch.study.inference import LEVEL
+
+STAGES = ("train", "hessian", "landscape")
+# The principal plane and the path on it are wanted, not the map: a grid of its four corners closes the stage.
+PARAMETERS = {"n_points": 2}
+PARTED = 1e-4  # of a loss: the bar that the first epoch has to meet, ten times the author's last printed digit
+QUANTITIES = (
+    "best_epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "lambda_max", "pc1_ratio", "pc2_ratio",
+    "pc_ratio", "pc1_span", "pc2_span",
+)  # fmt: skip
+
+
+def replicas_folder(variant: str, root: Path | None = None) -> Path:
+    """The results folder of a variant."""
+    return (root or results_folder()) / REPLICAS / variant
+
+
+def ensemble(config: RunConfig, root: Path | None = None) -> dict[str, RunFolder]:
+    """The finished members of a configuration's ensemble, by variant; the run itself comes first."""
+    folders = {STANDARD: (RunFolder(config, root), {})}
+    others = [name for name in VARIANTS if name != STANDARD]
+    folders |= {name: (RunFolder(config, replicas_folder(name, root)), {"variant": name}) for name in others}
+    return {name: run for name, (run, parameters) in folders.items() if run.state("train", parameters) == "done"}
+
+
+def ensembles(root: Path | None = None) -> list[RunConfig]:
+    """The configurations that have a finished member beside the run itself, by run id."""
+    found = {}
+    for record in sorted((root or results_folder()).glob(f"{REPLICAS}/*/*/train.json")):
+        variant, run_id = record.parts[-3:-1]
+        config = recorded_config(record)
+        known = variant in VARIANTS and config is not None and config.run_id == run_id
+        if known and RunFolder(config, record.parents[1]).state("train") == "done":
+            found[run_id] = config
+    return list(found.values())
+
+
+def distinct(members: dict[str, RunFolder]) -> dict[str, list[str]]:
+    """Variants whose mini-batch losses are the same to the last bit, under the first of them."""
+    groups: dict[bytes, list[str]] = {}
+    for name, run in members.items():
+        groups.setdefault(run.iterations()["loss"].to_numpy().tobytes(), []).append(name)
+    return {names[0]: names for names in groups.values()}
+
+
+def compared_files(one: RunFolder, other: RunFolder) -> dict[str, bool]:
+    """Whether each file that both runs made is the same to the last bit, by the checksums in their records.
+
+    Left out is ``history.csv``, which also holds the seconds of each epoch.
+    """
+    ours, theirs = (
+        {name: digest for stage in STAGES for name, digest in (run.record(stage) or {}).get("outputs", {}).items()}
+        for run in (one, other)
+    )
+    return {name: digest == theirs[name] for name, digest in ours.items() if name in theirs and name != "history.csv"}
+
+
+def parting(ours: pd.DataFrame, theirs: pd.DataFrame, bar: float = PARTED) -> tuple[int, int] | None:
+    """Epoch and iteration of the first mini-batch whose losses differ by more than ``bar``; None where none does."""
+    where = apart(ours, theirs, bar)
+    return None if where.empty else (int(where["epoch"].iloc[0]), int(where["iteration"].iloc[0]))
+
+
+def apart(ours: pd.DataFrame, theirs: pd.DataFrame, bar: float = PARTED) -> pd.DataFrame:
+    """Epoch and iteration of all mini-batches whose losses differ by more than ``bar``."""
+    both = ours.merge(theirs, on=["epoch", "iteration"], suffixes=("", "_other"))
+    return both.loc[(both["loss"] - both["loss_other"]).abs() > bar, ["epoch", "iteration"]]
+
+
+def partings(members: dict[str, RunFolder], bar: float = PARTED) -> pd.DataFrame:
+    """Where each pair of members parts: variant, other, epoch, iteration (missing where they do not)."""
+    iterations, rows = {name: run.iterations() for name, run in members.items()}, []
+    names = list(members)
+    for number, name in enumerate(names):
+        for other in names[number + 1 :]:
+            epoch, iteration = parting(iterations[name], iterations[other], bar) or (None, None)
+            rows.append({"variant": name, "other": other, "epoch": epoch, "iteration": iteration})
+    frame = pd.DataFrame(rows, columns=["variant", "other", "epoch", "iteration"])
+    return frame.astype({"epoch": "Int64", "iteration": "Int64"})
+
+
+@dataclass(frozen=True)
+class Membership:
+    """A value held against a sample of n replicas.
+
+    Attributes:
+        n, mean, sd, low, high: of the sample; high and low are its extremes.
+        rank: of the value among the n + 1, from 1, the smallest.
+        p_rank: two-sided, exact where all n + 1 are exchangeable: never below 2 / (n + 1).
+        predicted: the interval that holds a further member with 95 per cent, for a normal distribution.
+    """
+
+    value: float
+    n: int
+    mean: float
+    sd: float
+    low: float
+    high: float
+    rank: float
+    p_rank: float
+    predicted: tuple[float, float]
+
+    @property
+    def plausible(self) -> bool:
+        """Whether the value lies in the prediction interval."""
+        return self.predicted[0] <= self.value <= self.predicted[1]
+
+
+def membership(value: float, sample: np.ndarray) -> Membership:
+    """Whether a value could be a further member of a sample ``(n,)``: its rank, and the prediction interval.
+
+    Ties share their mean rank. The interval is ``mean +- t(n - 1) sd sqrt(1 + 1/n)``.
+
+    Raises:
+        ValueError: fewer than three members, or one that is not finite.
+    """
+    sample = np.asarray(sample, float)
+    n = len(sample)
+    if n < 3 or not np.isfinite(sample).all():
+        raise ValueError(f"a sample of {n} values {sample}; three or more finite ones are needed")
+    rank = float(stats.rankdata([value, *sample])[0])
+    tail = min(rank, n + 2 - rank)
+    sd = float(sample.std(ddof=1))
+    half = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * sd * np.sqrt(1 + 1 / n)
+    mean = float(sample.mean())
+    return Membership(
+        value, n, mean, sd, float(sample.min()), float(sample.max()), rank, min(1.0, 2 * tail / (n + 1)),
+        (mean - half, mean + half),
+    )  # fmt: skip
+
+
+def ensemble_table(config: RunConfig, root: Path | None = None) -> pd.DataFrame:
+    """A row a member: variant, which it repeats to the last bit (if any), the reported numbers, parting from the run.
+
+    The parting is that of the mini-batch losses from the standard member's.
+    """
+    members = ensemble(config, root)
+    if not members:
+        return pd.DataFrame()
+    repeats = {name: names[0] for names in distinct(members).values() for name in names[1:]}
+    standard = members.get(STANDARD)
+    rows = []
+    for (name, run), values in zip(members.items(), summary(list(members.values())).to_dict("records"), strict=True):
+        apart = parting(run.iterations(), standard.iterations()) if standard and name != STANDARD else None
+        epoch, iteration = apart or (None, None)
+        row = {"run_id": run.run_id, "variant": name, "same_as": repeats.get(name)}
+        rows.append(
+            row | {key: values[key] for key in QUANTITIES} | {"parting_epoch": epoch, "parting_iteration": iteration}
+        )
+    return pd.DataFrame(rows).astype({"parting_epoch": "Int64", "parting_iteration": "Int64"})
+
+
+def memberships(config: RunConfig, root: Path | None = None) -> dict[str, Membership]:
+    """The author's value of each quantity held against the distinct members that have it; fewer than three say none."""
+    table = ensemble_table(config, root)
+    published = reference_table("runs").query(f"stride == {config.stride} and depth == {config.depth}")
+    if table.empty or published.empty or not config.is_paper_run:
+        return {}
+    table = table[table["same_as"].isna()]
+    samples = {name: table[name].dropna().to_numpy(float) for name in QUANTITIES}
+    return {
+        name: membership(float(published[name].iloc[0]), sample)
+        for name, sample in samples.items()
+        if len(sample) >= 3 and published[name].notna().all()
+    }

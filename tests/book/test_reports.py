@@ -1,0 +1,70 @@
+import tomllib
+from pathlib import Path
+
+import jupytext
+import yaml
+
+from book.site.extension import REPOSITORY_VARIABLE, link_repository
+from book.site.reports import SOURCE, TITLE, report_title, reported_runs
+from qpatch.config import RunConfig
+from qpatch.files import PROJECT
+from qpatch.runs.profiles import profile_runs
+from qpatch.runs.store import RunFolder
+
+
+def test_titles_say_what_a_run_is():
+    assert report_title(RunFolder(RunConfig(stride=3, depth=100))) == "Paper run: 9 patches, depth 100"
+    small = RunConfig(stride=5, depth=2, n_qubits=4, n_classes=8, seed=7)
+    assert report_title(RunFolder(small)) == "4 qubits: 9 patches, depth 2, seed 7"
+
+
+def test_further_seeds_have_no_report_of_their_own(monkeypatch):
+    paper, seed, other = RunConfig(depth=50), profile_runs("seeds")[0], RunConfig(depth=50, seed=7)
+    stored = [RunFolder(config) for config in (paper, seed, other)]
+    monkeypatch.setattr("book.site.reports.stored_runs", lambda root: stored)
+    assert [run.config for run in reported_runs()] == [paper, other]
+
+
+def test_the_report_has_one_parameter_and_one_title():
+    text = SOURCE.read_text()
+    assert text.count(TITLE + "\n") == 1
+    cells = jupytext.reads(text, fmt="md:myst").cells
+    tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    assert tagged == ['run_id = ""']
+
+
+def test_every_chapter_is_in_the_table_of_contents():
+    toc = yaml.safe_load((PROJECT / "_toc.yml").read_text())
+    listed = {chapter["file"] for part in toc["parts"] for chapter in part["chapters"]} | {toc["root"]}
+    pages = PROJECT.glob("book/**/*.md")
+    chapters = {str(page.relative_to(PROJECT).with_suffix("")) for page in pages if "notebooks" not in page.parts}
+    assert chapters - {"book/reports/report"} == listed
+
+
+class _Config:
+    html_theme_options = {"repository_url": "https://example.org/other", "navbar_persistent": []}  # noqa: RUF012
+
+
+def test_buttons_appear_only_where_the_repository_is_named(monkeypatch):
+    config = _Config()
+    monkeypatch.delenv(REPOSITORY_VARIABLE, raising=False)
+    link_repository(None, config)
+    assert config.html_theme_options == {"navbar_persistent": []}
+    monkeypatch.setenv(REPOSITORY_VARIABLE, "https://github.com/someone/qpatch/")
+    link_repository(None, config)
+    assert config.html_theme_options["repository_url"] == "https://github.com/someone/qpatch"
+    assert config.html_theme_options["launch_buttons"]["binderhub_url"]
+
+
+def test_no_source_names_a_content_delivery_network():
+    files = [*Path(PROJECT / "book").rglob("*.md"), PROJECT / "_config.yml"]
+    assert not [file for file in files if "cdn." in file.read_text() or "unpkg" in file.read_text()]
+
+
+def test_one_version_and_one_title_everywhere():
+    citation = yaml.safe_load((PROJECT / "CITATION.cff").read_text())
+    book = yaml.safe_load((PROJECT / "_config.yml").read_text())
+    assert citation["version"] == tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+    assert (citation["title"], citation["authors"][0]["name"]) == (book["title"], book["author"])
+    heading = next(line for line in (PROJECT / "book" / "index.md").read_text().splitlines() if line.startswith("# "))
+    assert heading.removeprefix("# ").lower() == book["title"].partition(": ")[2]

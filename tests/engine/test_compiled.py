@@ -1,0 +1,40 @@
+"""Compiled code is the same in every process, and takes any number of images."""
+
+import os
+import subprocess
+import sys
+
+import torch
+
+from qpatch import PatchQNN, RunConfig
+
+DERIVATIVES = """
+import hashlib, torch
+from qpatch.config import RunConfig
+from qpatch.curvature.loss import LossCurvature
+from qpatch.data import Split
+from qpatch.model.qnn import PatchQNN
+
+torch.set_num_threads(1)
+generator = torch.Generator().manual_seed(0)
+images = torch.rand(40, 14, 14, generator=generator)
+split = Split(images, torch.arange(40) % 10)
+curvature = LossCurvature(PatchQNN(RunConfig(stride=6, depth=3)), split)
+vector = torch.randn(curvature.like.shape, generator=generator)
+for result in (curvature.gradient(), curvature.product(vector)):
+    print(hashlib.sha256(result.numpy().tobytes()).hexdigest())
+"""
+
+
+def test_a_process_that_compiles_rounds_as_one_that_loads(tmp_path):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", DERIVATIVES]
+    digests = [subprocess.run(command, env=environment, capture_output=True, text=True, check=True) for _ in range(2)]
+    assert any(tmp_path.rglob("*.nbc"))  # so that the second process had something to load
+    assert digests[0].stdout == digests[1].stdout
+    assert len(digests[0].stdout.split()) == 2
+
+
+def test_no_images_are_images_too():
+    config = RunConfig(stride=10, depth=1, n_qubits=4, n_classes=4)
+    assert PatchQNN(config)(torch.zeros(0, 14, 14)).shape == (0, 4)

@@ -1,0 +1,373 @@
+"""The three stages on a small data set: what they store, and that an interruption changes nothing."""
+
+import dataclasses
+import functools
+import shutil
+import signal
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from helpers import TINY, start_python
+from safetensors.torch import load_file
+from torch.nn.functional import cross_entropy
+
+from qpatch.curvature.loss import LossCurvature
+from qpatch.curvature.power import power_iteration
+from qpatch.curvature.products import KeptProducts
+from qpatch.data import stratified_subset
+from qpatch.model import flat
+from qpatch.model.qnn import PatchQNN
+from qpatch.model.training import Trainer
+from qpatch.runs import stages
+from qpatch.runs.notebooks import recorded_parameters
+from qpatch.runs.rows import GridRows
+from qpatch.runs.store import OUTPUTS, ResultError, RunFolder
+from qpatch.study.validation import run_problems
+
+# So large a rate overshoots: the best epoch is neither the first nor one of the last two.
+WILD = TINY.replace(learning_rate=0.2, seed=1, epochs=5)
+
+
+@pytest.fixture
+def trained(shapes):
+    return stages.train(WILD, "cpu", shapes).run
+
+
+def contents(run: RunFolder) -> dict:
+    """All that a training stores, to the last bit, but for the seconds that it took."""
+    stored = {name: run.file(name).read_bytes() for name in OUTPUTS["train"] if name != "history.csv"}
+    return stored | {"history.csv": run.history().drop(columns="seconds").to_csv()}
+
+
+# -- training -----------------------------------------------------------------------------------------------------
+
+
+def test_training_stores_what_the_trainer_did(trained, shapes):
+    trainer = Trainer(PatchQNN(WILD), shapes)
+    epochs, angles, steps = [trainer.initial()], [trainer.model.angles.detach().flatten().clone()], []
+    for _ in range(WILD.epochs):
+        iterations, epoch = trainer.run_epoch()
+        steps += iterations
+        epochs.append(epoch)
+        angles.append(trainer.model.angles.detach().flatten().clone())
+
+    assert trained.state("train") == "done"
+    assert trained.history()["train_loss"].tolist() == [epoch.train_loss for epoch in epochs]
+    assert trained.history()["test_accuracy"].tolist() == [epoch.test_accuracy for epoch in epochs]
+    assert trained.iterations().to_dict("records") == [dataclasses.asdict(step) for step in steps]
+    assert np.array_equal(trained.trajectory(), torch.stack(angles))
+    best = min(range(WILD.epochs + 1), key=lambda row: epochs[row].train_loss)
+    assert 0 < best < WILD.epochs - 1
+    assert trained.record("train")["best_epoch"] == best - 1
+    assert torch.equal(trained.best_parameters()["angles"].flatten(), angles[best])
+    assert run_problems(trained) == []
+
+
+def test_training_leaves_no_checkpoint_and_only_its_files(trained):
+    names = {path.name for path in trained.path.rglob("*") if path.is_file()}
+    assert names == {"train.json", "stage.lock", *OUTPUTS["train"]}
+
+
+def test_the_best_model_is_loaded_with_its_loss(trained, shapes):
+    model = stages.load_best(trained)
+    loss = cross_entropy(model(shapes.train.images), shapes.train.labels).item()
+    # float32 logits of scale 100 carry errors of some 1e-5
+    assert loss == pytest.approx(trained.history()["train_loss"].min(), rel=1e-4, abs=1e-5)
+
+
+KILLED_IN_THE_MIDDLE = f"""
+import os, signal, torch
+from qpatch.runs import stages
+from qpatch.model import training
+from qpatch.config import RunConfig
+torch.set_num_threads(1)
+steps = training.Trainer.steps
+def dying(trainer):
+    for step in steps(trainer):
+        if (step.epoch, step.iteration) == (4, 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield step
+training.Trainer.steps = dying
+stages.train(RunConfig.from_dict({WILD.to_dict()}), "cpu")
+"""
+
+
+def test_a_checkpoint_of_another_variant_is_refused(shapes):
+    config = TINY.replace(epochs=2)
+    stages.train(config, "cpu", shapes, max_steps=config.n_batches, variant="double")
+    with pytest.raises(ResultError, match="variant 'double', not 'standard'; finish that one, delete the file"):
+        stages.train(config, "cpu", shapes)
+    assert stages.train(config, "cpu", shapes, variant="double").finished
+
+
+def test_a_training_killed_while_it_writes_its_results_is_not_done(shapes, monkeypatch):
+    """The second training, by force, ends between its files and its record."""
+    config = TINY.replace(epochs=2)
+    run = stages.train(config, "cpu", shapes).run
+
+    def killed(*arguments, **values):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunFolder, "write_record", killed)
+        with pytest.raises(KeyboardInterrupt):
+            stages.train(config, "cpu", shapes)
+    assert run.state("train") == "missing"
+    assert stages.train(config, "cpu", shapes).run.state("train") == "done"
+
+
+def test_a_training_killed_in_the_middle_of_an_epoch_resumes_bit_for_bit(trained, shapes, tmp_path, monkeypatch):
+    monkeypatch.setenv("QPATCH_RESULTS", str(tmp_path / "killed"))
+    with start_python(KILLED_IN_THE_MIDDLE) as process:
+        _, errors = process.communicate()
+    assert process.returncode == -signal.SIGKILL, errors
+    killed = RunFolder(WILD)
+    checkpoint = load_file(killed.file("checkpoint.safetensors"))
+    assert checkpoint["trainer.epoch"] == 4  # the epoch to begin again
+    assert killed.state("train") == "missing"
+
+    (killed.cache / ".checkpoint.safetensors.0123.part").write_bytes(b"killed while it wrote")
+    epochs, steps = [], Trainer.steps
+    monkeypatch.setattr(Trainer, "steps", lambda trainer: epochs.append(trainer.epoch) or steps(trainer))
+    resumed = stages.train(WILD, "cpu", shapes).run
+    assert epochs == [4]
+    assert contents(resumed) == contents(trained)
+    assert not resumed.file("checkpoint.safetensors").exists()
+
+
+def test_a_training_that_diverges_keeps_its_last_good_epoch(shapes, monkeypatch):
+    steps = Trainer.steps
+
+    def poisoned(trainer):
+        if trainer.epoch == 2:
+            trainer.model.angles.data[0, 0] = float("nan")
+        return steps(trainer)
+
+    monkeypatch.setattr(Trainer, "steps", poisoned)
+    with pytest.raises(FloatingPointError, match="the loss is nan at epoch 2, iteration 0"):
+        stages.train(WILD, "cpu", shapes)
+    kept = load_file(RunFolder(WILD).file("checkpoint.safetensors"))
+    assert kept["trainer.epoch"] == 2
+    assert all(torch.isfinite(value).all() for value in kept.values())
+
+
+def test_training_that_another_holds_is_refused(shapes):
+    with RunFolder(WILD).locked(), pytest.raises(ResultError, match="is being computed by another process"):
+        stages.train(WILD, "cpu", shapes)
+
+
+# -- Hessian ------------------------------------------------------------------------------------------------------
+
+
+def test_hessian_is_that_of_the_best_epoch_over_all_training_images(trained, shapes):
+    run = stages.hessian(WILD, "cpu", tolerance=1e-5, max_iterations=50, start_seed=3, data=shapes)
+    curvature = LossCurvature(stages.load_best(trained), shapes.train)
+    expected = power_iteration(curvature.product, curvature.like, 3, 1e-5, 50)
+    record = run.record("hessian")
+    assert (record["lambda_max"], record["converged"]) == (expected.eigenvalue, expected.converged)
+    assert run.eigenvalue_estimates().tolist() == expected.estimates
+    assert record["parameters"] == {"tolerance": 1e-5, "max_iterations": 50, "start_seed": 3}
+    assert run.state("hessian") == "done"
+
+
+def test_a_killed_hessian_goes_on_after_its_last_product(trained, shapes, monkeypatch):
+    monkeypatch.setattr(stages, "KeptProducts", functools.partial(KeptProducts, least_seconds=0))
+    product, computed = LossCurvature.product, []
+
+    def killed(curvature, vector):
+        if len(computed) == 2:
+            raise KeyboardInterrupt
+        computed.append(vector)
+        return product(curvature, vector)
+
+    options = {"tolerance": 1e-5, "max_iterations": 50, "data": shapes}
+    expected = stages.hessian(WILD, "cpu", **options).eigenvalue_estimates()
+    monkeypatch.setattr(LossCurvature, "product", killed)
+    with pytest.raises(KeyboardInterrupt):
+        stages.hessian(WILD, "cpu", **options)
+    monkeypatch.setattr(LossCurvature, "product", lambda *given: computed.append(given) or product(*given))
+    run = stages.hessian(WILD, "cpu", **options)
+    assert np.array_equal(run.eigenvalue_estimates(), expected)
+    assert len(computed) == len(expected)
+    assert not run.products_folder("hessian", len(shapes.train)).exists()
+
+
+def test_kept_products_say_what_they_took(tmp_path):
+    vector = torch.arange(3.0)
+    kept = KeptProducts(lambda v: time.sleep(0.01) or 2 * v, tmp_path / "kept", least_seconds=0)
+    assert torch.equal(kept(vector), 2 * vector)
+    assert kept.earlier == 0
+    again = KeptProducts(lambda v: 3 * v, tmp_path / "kept")
+    assert torch.equal(again(vector), 2 * vector)
+    assert again.earlier >= 0.01
+    assert torch.equal(again(vector + 1), 3 * (vector + 1))
+    assert len(list((tmp_path / "kept").iterdir())) == 1  # the second was too fast to be worth a file
+
+
+def test_hessian_of_a_subset_is_over_those_images_and_labelled_so(trained, shapes):
+    parameters = {"tolerance": 1e-5, "max_iterations": 50, "subset": 20}
+    run = stages.hessian(WILD, "cpu", **parameters, data=shapes)
+    chosen = stratified_subset(shapes.train, 20)
+    assert len(chosen) == 20 < len(shapes.train)
+    curvature = LossCurvature(stages.load_best(trained), chosen)
+    record = run.record("hessian")
+    assert record["lambda_max"] == power_iteration(curvature.product, curvature.like, 0, 1e-5, 50).eigenvalue
+    assert record["parameters"] == recorded_parameters("hessian", parameters)
+
+
+def test_later_stages_need_a_training(shapes):
+    for stage in (stages.hessian, stages.landscape):
+        with pytest.raises(ResultError, match=r"best\.safetensors is missing; run 'qpatch run"):
+            stage(WILD, "cpu", data=shapes)
+
+
+# -- landscape ----------------------------------------------------------------------------------------------------
+
+
+def test_landscape_is_the_loss_on_the_trajectorys_plane(trained, shapes):
+    """The plane by a plain singular value decomposition, a corner's loss by the model itself."""
+    run = stages.landscape(WILD, "cpu", n_points=3, margin=2.0, data=shapes)
+    landscape, record = run.landscape(), run.record("landscape")
+    trajectory = trained.trajectory().astype(np.float64)
+    mean = trajectory.mean(0)
+    _, singular, axes = np.linalg.svd(trajectory - mean, full_matrices=False)
+    coordinates = (trajectory - mean) @ axes[:2].T
+    best = trained.record("train")["best_epoch"] + 1
+    signs = np.sign((landscape.trajectory * (coordinates - coordinates[best])).sum(0))
+    expected = signs * (coordinates - coordinates[best])
+    assert np.allclose(landscape.trajectory, expected, atol=1e-9)
+    assert np.allclose(landscape.ratios, (singular**2 / (singular**2).sum())[:2], atol=1e-9)
+    assert np.allclose([landscape.x[0], landscape.x[-1]], [expected[:, 0].min() - 2, expected[:, 0].max() + 2])
+    assert np.allclose([landscape.y[0], landscape.y[-1]], [expected[:, 1].min() - 2, expected[:, 1].max() + 2])
+    assert landscape.best == best
+    assert record["parameters"] == {"n_points": 3, "margin": 2.0}
+
+    model = stages.load_best(trained)  # with the best epoch's bias
+    corner = mean + coordinates[best] @ axes[:2] + (signs * [landscape.x[0], landscape.y[-1]]) @ axes[:2]
+    with torch.no_grad():
+        model.angles.copy_(torch.from_numpy(corner).reshape(model.angles.shape))
+        loss = cross_entropy(model(shapes.train.images), shapes.train.labels).item()
+    assert landscape.loss[-1, 0] == pytest.approx(loss, rel=1e-5)  # float32
+    assert run_problems(run) == []
+
+
+def test_an_interrupted_landscape_goes_on_after_its_finished_rows(trained, shapes, monkeypatch):
+    whole = stages.landscape(WILD, "cpu", n_points=4, data=shapes).landscape().loss
+    (trained.path / "landscape.json").unlink()
+    calls, evaluate = [], flat.evaluate
+
+    def failing(model, split):
+        calls.append(1)
+        if len(calls) == 10:  # in the third row of four
+            raise KeyboardInterrupt
+        return evaluate(model, split)
+
+    monkeypatch.setattr(flat, "evaluate", failing)
+    with pytest.raises(KeyboardInterrupt):
+        stages.landscape(WILD, "cpu", n_points=4, data=shapes)
+    assert trained.state("landscape") == "missing"
+    run = stages.landscape(WILD, "cpu", n_points=4, data=shapes)
+    assert len(calls) == 10 + 2 * 4
+    assert np.array_equal(run.landscape().loss, whole)
+    assert not (run.file("rows.safetensors")).exists()
+
+
+def test_rows_of_another_grid_are_not_mixed_in(trained, shapes, monkeypatch):
+    stages.landscape(WILD, "cpu", n_points=3, margin=1.0, data=shapes)
+    expected = pd.read_csv(trained.path / "landscape.csv")
+
+    def interrupted(*args, on_row, **options):
+        on_row(np.zeros((2, 3)))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "evaluate_grid", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            stages.landscape(WILD, "cpu", n_points=3, margin=2.0, data=shapes)
+    stages.landscape(WILD, "cpu", n_points=3, margin=1.0, data=shapes)
+    assert pd.read_csv(trained.path / "landscape.csv").equals(expected)
+
+
+# -- devices ------------------------------------------------------------------------------------------------------
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert stages.choose_device().type == "cpu"
+    with pytest.raises(ValueError, match=r"device 'cuda:1' was asked for, but PyTorch sees no CUDA device; use 'auto'"):
+        stages.choose_device("cuda:1")
+
+
+def test_a_gpu_is_taken_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert stages.choose_device().type == "cuda"
+    assert stages.choose_device("cpu").type == "cpu"
+
+
+def test_training_in_pieces_of_steps_ends_as_training_at_once(trained, shapes, results_folder):
+    """Steps of an unfinished epoch are done again, so pieces of one epoch and a half take one epoch each."""
+    config, pieces = WILD.replace(seed=WILD.seed + 1), 0
+    while not (training := stages.train(config, "cpu", shapes, max_steps=config.n_batches * 3 // 2)).finished:
+        pieces += 1
+        assert not training.run.file("history.csv").exists()
+        assert len(training.iterations) == pieces * config.n_batches + config.n_batches // 2
+        assert pieces < config.epochs
+    in_pieces = training.run.trajectory()
+    shutil.rmtree(training.run.path)
+    assert np.array_equal(stages.train(config, "cpu", shapes).run.trajectory(), in_pieces)
+
+
+def test_steps_that_fill_an_epoch_finish_it(trained, shapes):
+    config = WILD.replace(seed=WILD.seed + 2, epochs=2)
+    for epochs in (1, 2):
+        training = stages.train(config, "cpu", shapes, max_steps=config.n_batches)
+        assert len(training.history) == epochs + 1
+        assert training.finished == (epochs == 2)
+
+
+def test_no_steps_are_refused(shapes):
+    with pytest.raises(ValueError, match="max_steps is 0; take one or more"):
+        stages.train(WILD, "cpu", shapes, max_steps=0)
+
+
+def test_a_device_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="device 'gpu' is none that this package runs on"):
+        stages.choose_device("gpu")
+
+
+def test_the_best_model_keeps_the_precision_of_its_training(shapes):
+    config = TINY.replace(epochs=1)
+    run = stages.train(config, "cpu", shapes, variant="double").run
+    model, stored = stages.load_best(run), run.best_parameters()
+    assert model.bias.dtype == stored["angles"].dtype == torch.float64
+    assert torch.equal(model.angles.data, stored["angles"])
+
+
+def test_rows_survive_a_plane_that_moved_by_rounding_and_no_other(trained):
+    axes, done = {"x": np.linspace(-1, 2, 4), "y": np.linspace(0, 5, 4)}, np.ones((2, 4))
+    GridRows(trained, "rows.safetensors", axes).save(done)
+
+    def load(**changed):
+        return GridRows(trained, "rows.safetensors", axes | changed).load()
+
+    assert np.array_equal(load(x=axes["x"] + 1e-9), done)
+    assert load(x=axes["x"] + 1e-3) is None
+    assert load(x=np.linspace(-1, 2, 5)) is None
+
+
+def test_the_time_of_rows_is_that_of_all_calls_that_computed_them(trained, monkeypatch):
+    """Two calls of 7 and 5 seconds, by a clock that the test turns."""
+    clock = iter([100.0, 107.0, 200.0, 205.0, 300.0])
+    monkeypatch.setattr("qpatch.runs.rows.time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    GridRows(trained, "rows.safetensors", {}).save(np.ones((1, 4)))
+    resumed = GridRows(trained, "rows.safetensors", {})
+    assert len(resumed.load()) == 1
+    assert resumed.earlier == 7
+    resumed.save(np.ones((2, 4)))
+    last = GridRows(trained, "rows.safetensors", {})
+    assert len(last.load()) == 2
+    assert last.earlier == 12

@@ -1,0 +1,83 @@
+"""Files that are there whole or not at all, and what a result says of its origin."""
+
+import hashlib
+import importlib.metadata
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from qpatch import files
+from qpatch.runs import provenance
+
+
+def test_files_are_written_and_replaced(tmp_path):
+    file = tmp_path / "a.json"
+    for contents in (b"first", b"second and longer", b""):
+        files.write_atomically(file, contents)
+        assert file.read_bytes() == contents
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+@pytest.mark.parametrize("fails", ["fsync", "replace"])
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, fails):
+    file = tmp_path / "a.json"
+    file.write_bytes(b"old")
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(*{"fsync": ("os.fsync", full), "replace": ("pathlib.Path.replace", full)}[fails])
+    with pytest.raises(OSError, match="No space left"):
+        files.write_atomically(file, b"new")
+    assert file.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_what_a_killed_process_left_is_in_nobodys_way(tmp_path):
+    (tmp_path / ".a.json.0123.part").write_bytes(b"half of a much longer text")
+    files.write_atomically(tmp_path / "a.json", b"whole")
+    assert (tmp_path / "a.json").read_bytes() == b"whole"
+
+
+def test_writers_of_one_file_do_not_disturb_one_another(tmp_path):
+    """Every read finds what one of them wrote, whole."""
+    file, texts = tmp_path / "a.json", [bytes([letter]) * 100_000 for letter in b"abcd"]
+    files.write_atomically(file, texts[0])
+
+    def write(text):
+        for _ in range(20):
+            files.write_atomically(file, text)
+            assert file.read_bytes() in texts
+
+    with ThreadPoolExecutor(len(texts)) as pool:
+        list(pool.map(write, texts))
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_digest_is_sha256(tmp_path):
+    file = tmp_path / "a"
+    file.write_bytes(b"abc")
+    # FIPS 180-2, appendix B.1
+    assert files.sha256(file) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert files.sha256(file) == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_class_of_machine_names_device_threads_and_torch():
+    machine = provenance.machine(torch.device("cpu"))
+    assert machine["device"] == "cpu"
+    assert machine["threads"] == 1  # as the tests set it
+    assert machine["torch"] == torch.__version__
+
+
+def test_code_version_is_the_packages_and_does_without_git(monkeypatch):
+    version = importlib.metadata.version("qpatch")
+    assert provenance.code_version().startswith(version)
+
+    def missing(*args, **kwargs):
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr(subprocess, "run", missing)
+    assert provenance.code_version() == version
