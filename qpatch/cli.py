@@ -104,13 +104,12 @@ def _tell(event: dict) -> None:
     print(json.dumps(event), flush=True)
 
 
-def _tables() -> list:
+def _tables() -> None:
     """Build the tables anew; a run that cannot be read is reported and takes nothing from what was computed."""
     try:
-        return study.write_tables()
+        study.write_tables()
     except ResultError as error:
         typer.echo(f"qpatch: the tables beside the results are as they were: {error}", err=True)
-        return []
 
 
 def _execute_aloud(folder: RunFolder, parameters: dict, wanted: Sequence[str], force: bool, label: str = "") -> None:
@@ -209,7 +208,11 @@ def replicas_command(
 @app.command()
 def tables() -> None:
     """Build the machine-readable tables beside the results anew: agreement, ensemble, images, seeds, verdicts."""
-    for file in _tables():
+    try:
+        files = study.write_tables()
+    except ResultError as error:
+        raise _Failure(error) from error
+    for file in files:
         typer.echo(file)
 
 

@@ -73,6 +73,7 @@ def test_class_of_machine_names_device_threads_and_torch():
 
 
 def test_code_version_is_the_packages_and_does_without_git(monkeypatch):
+    provenance.code_version.cache_clear()
     version = importlib.metadata.version("qpatch")
     assert provenance.code_version().startswith(version)
 
@@ -80,4 +81,6 @@ def test_code_version_is_the_packages_and_does_without_git(monkeypatch):
         raise FileNotFoundError("git")
 
     monkeypatch.setattr(subprocess, "run", missing)
+    provenance.code_version.cache_clear()
     assert provenance.code_version() == version
+    provenance.code_version.cache_clear()

@@ -34,8 +34,12 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@functools.cache
 def code_version() -> str:
-    """Version of the package, and the commit where it runs from a checkout; 'dirty' where the package was changed."""
+    """Version of the package, and the commit where it runs from a checkout; 'dirty' where the package was changed.
+
+    Asked once: later changes of the files are not what this process runs.
+    """
     version = importlib.metadata.version("qpatch")
     try:
         commit = _git("rev-parse", "--short", "HEAD")
