@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from qpatch.config import size_label
 from qpatch.runs.store import RunFolder
 from qpatch.show import plots
-from qpatch.study.epochs import NEAR
+from qpatch.study.measures import NEAR
 
 ABSENT = "not stored\nin this copy"
 
 
 def draw_beside_author(ax: Axes, table: pd.DataFrame, best_epoch: int, title: str = "") -> Axes:
-    """Training and test loss after each epoch of `epochs.beside_author`, the author's test loss as dots.
+    """Training and test loss after each epoch of `measures.beside_author`, the author's test loss as dots.
 
     Grey bands are the epochs whose learning rate is more than half its largest; the orange line is the best epoch.
     """
@@ -81,6 +81,6 @@ def draw_by_size(ax: Axes, summary: pd.DataFrame, column: str, label: str = "", 
 
 
 def shade_size(ax: Axes, n_parameters: int, within: float = NEAR) -> Axes:
-    """Shade the numbers of parameters that count as comparable with a given one: `epochs.of_size`."""
+    """Shade the numbers of parameters that count as comparable with a given one: `measures.of_size`."""
     ax.axvspan(n_parameters * (1 - within), n_parameters * (1 + within), color="#EFEFEF", lw=0, zorder=0)
     return ax

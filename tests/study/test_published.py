@@ -7,7 +7,7 @@ from qpatch.data import load_split
 from qpatch.model.training import evaluate
 from qpatch.runs.stages import load_best
 from qpatch.runs.stored import stored_runs
-from qpatch.study.derived import read_table
+from qpatch.study.result_tables import read_table
 from qpatch.study.seeds import has_paper_size, right_images, unpack
 
 RESULTS = REPOSITORY / "data" / "results"
