@@ -12,7 +12,7 @@ from oracles import PAULI
 from book.site import diagrams
 from qpatch import ansatz
 from qpatch.config import RunConfig
-from qpatch.engine.encoding import encoding_gates
+from qpatch.engine.circuit import encoding_gates
 from qpatch.model.qnn import PatchQNN, cut_patches
 
 

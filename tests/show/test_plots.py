@@ -94,8 +94,7 @@ def test_surface_asks_no_host_for_its_script(landscape):
     assert 'aria-label="a surface"' in html
 
 
-def test_a_second_table_on_an_axis_keeps_the_first_ones_depths():
-    _, ax = plt.subplots()
+def test_a_second_table_on_an_axis_keeps_the_first_ones_depths(ax):
     for depths in ([50, 100, 200], [50]):
         plots.draw_by_depth(ax, pd.DataFrame({"depth": depths, "n_patches": 4, "lambda_max": 1.0}), "lambda_max")
     assert ax.get_xticks().tolist() == [50, 100, 200]
