@@ -7,7 +7,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=["plots", "replication_tables", "tables"],
     submod_attrs={
         "epochs": ["draw_beside_author", "draw_by_size", "grid_of_runs", "shade_size"],
-        "interactive": ["landscape_surface", "plane_surface"],
         "landscapes": ["draw_plane", "draw_profile", "draw_slices", "draw_surface"],
         "replication": ["draw_distance", "draw_drift", "draw_members", "draw_seeds"],
         "spectra": ["draw_spectra", "draw_spectrum"],

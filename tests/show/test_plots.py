@@ -10,7 +10,6 @@ import pytest
 from qpatch.config import RunConfig
 from qpatch.runs.store import Landscape
 from qpatch.show import plots, tables
-from qpatch.show.interactive import landscape_surface
 
 
 @pytest.fixture
@@ -85,13 +84,6 @@ def test_outlines_count_the_patches(ax):
     config = RunConfig(stride=3)
     plots.draw_patch_outlines(ax, np.zeros((14, 14)), config)
     assert len(ax.patches) == config.n_patches + 1  # and the shaded first one
-
-
-def test_surface_asks_no_host_for_its_script(landscape):
-    html = landscape_surface(landscape, "a surface")
-    assert "plotly-graph-div" in html
-    assert "src=" not in html
-    assert 'aria-label="a surface"' in html
 
 
 def test_a_second_table_on_an_axis_keeps_the_first_ones_depths(ax):
