@@ -64,14 +64,14 @@ def stages_table(root: Path | None = None) -> pd.DataFrame:
     """
     members = [(STANDARD, run) for run in stored_runs(root) if has_paper_size(run.config)]
     replicas = [member for config in ensembles(root) for member in ensemble(config, root).items()]
-    members += [(name, run) for name, run in replicas if name != STANDARD]
+    members += [(variant, run) for variant, run in replicas if variant != STANDARD]
     rows = []
     for variant, run in members:
         for stage in STAGES:
             if run.state(stage) == "done":
                 record = run.record(stage)
-                machine = {key: record["machine"][key] for key in ("device", "name", "threads", "torch")}
-                row = {"run_id": run.run_id, "variant": variant, "stage": stage, "code": record["code"], **machine}
+                row = {"run_id": run.run_id, "variant": variant, "stage": stage, "code": record["code"]}
+                row |= {key: record["machine"][key] for key in ("device", "name", "threads", "torch")}
                 rows.append(row | {"seconds": record["seconds"], "record": sha256(run.path / f"{stage}.json")})
     return pd.DataFrame(rows)
 

@@ -24,8 +24,8 @@ FEWEST_POINTS = 5  # of a regression with three coefficients
 
 
 @dataclass(frozen=True)
-class Pairwise(Claim):
-    """A claim about pairs: when ``along`` grows and ``fixed`` stays, the quantity rises or falls.
+class Trend(Claim):
+    """When ``along`` grows and ``fixed`` stays, the quantity rises or falls.
 
     ``fixed`` may be "n_parameters" or "train_loss", which stay when two values are comparable (`COMPARABLE`). Losses
     and eigenvalues are tested by Welch's t-test of their logarithms.
@@ -78,10 +78,6 @@ class Pairwise(Claim):
     def _test(self, groups: list[pd.DataFrame], evidence: Evidence) -> Test | None:
         return inference.welch_of_logs(*(group[self.quantity] for group in groups))
 
-
-class Trend(Pairwise):
-    """A pairwise claim whose verdict is the count of its comparisons."""
-
     def _words(self, rows: pd.DataFrame) -> str:
         words, n = super()._words(rows), len(rows)
         tested = f"all {n} comparisons" if n > 1 else "the one comparison"
@@ -99,11 +95,13 @@ class AccuracyTrend(Trend):
         return inference.welch_of_accuracies(*right)
 
 
-class PartialTrend(Pairwise):
-    """A pairwise claim that is also tested by a regression over all sizes, at equal ``fixed``.
+class PartialTrend(Trend):
+    """A trend that is also tested by a regression over all sizes, at equal ``fixed``.
 
     One point a configuration, the means of its seeds: these differ in patches and loss hardly or not at all.
     """
+
+    _words = Claim._words  # its tests are not comparisons alone
 
     def rows(self, evidence: Evidence) -> list[dict]:
         rows, names = super().rows(evidence), [self.quantity, self.fixed, self.along]
@@ -116,7 +114,7 @@ class PartialTrend(Pairwise):
         return [*rows, self._row(inference.partial_slope(*(means[name].to_numpy() for name in names)))]
 
 
-class Turn(Pairwise):
+class Turn(Trend):
     """At `TURNING_PATCHES` patches the quantity falls and, somewhere, rises again; a test says which of the two."""
 
     def comparisons(self, table: pd.DataFrame) -> Iterable[tuple[Sequence[int], bool]]:
