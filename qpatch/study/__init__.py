@@ -4,6 +4,7 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
+    submodules=["replicas"],
     submod_attrs={
         "agreement": ["agreement_table", "published_units", "run_partings"],
         "claims": ["CLAIMS", "claims_table", "comparable_sets", "verdicts_table"],

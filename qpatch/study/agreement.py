@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 
 from qpatch.files import PROJECT
-from qpatch.runs.published import reference_table
+from qpatch.runs.published import PARTED, reference_table
 from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import summary
-from qpatch.study.replicas import PARTED
 
 COLUMNS = (
     "run_id", "stride", "n_patches", "depth", "source", "quantity", "at", "published", "ours", "difference", "unit",
@@ -137,18 +136,3 @@ def run_partings(table: pd.DataFrame, bar: float = PARTED) -> pd.DataFrame:
         reported = None if best["difference"] else int(best["ours"])
         rows.append((*key, first.max(), len(epochs), parted, together["difference"].max(), reported, loss > bar))
     return pd.DataFrame(rows, columns=list(PARTINGS)).astype({"parting": "Int64", "reported": "Int64"})
-
-
-def first_epoch_problems(run: RunFolder) -> list[str]:
-    """What keeps a full run from the bar of the first epoch: mini-batches whose loss is not the author's."""
-    if not run.config.is_paper_run:
-        return []
-    published = _published(run, "first_epoch")[0].set_index("iteration")["train_loss"]
-    ours = run.iterations().query("epoch == 0").set_index("iteration")["loss"].reindex(published.index)
-    off = (ours - published).abs()
-    return [
-        f"the loss of iteration {at} of epoch 0 is {ours[at]:.6g}, the author's {published[at]:.6g}:"
-        f" they differ by more than {PARTED:g}"
-        for at in published.index
-        if not off[at] <= PARTED
-    ]

@@ -10,8 +10,7 @@ import pandas as pd
 from qpatch.curvature.bound import Flattening, factors
 from qpatch.data import load_dataset, stratified_subset
 from qpatch.landscape.grid import CONTOUR_STEP
-from qpatch.runs.published import reference_table
-from qpatch.runs.stages import load_best
+from qpatch.runs.published import of_run, reference_table
 from qpatch.runs.store import RunFolder
 
 NEAR = 0.18  # numbers of parameters within this fraction of one another are drawn together
@@ -22,9 +21,8 @@ def beside_author(run: RunFolder) -> pd.DataFrame:
 
     These are NaN where the author published no log (3 of the 12 configurations) and for a run that is not the paper's.
     """
-    config, published = run.config, reference_table("epochs")
-    same = (published["stride"] == config.stride) & (published["depth"] == config.depth) & config.is_paper_run
-    log = published.loc[same, ["epoch", "test_loss", "test_accuracy"]].set_index("epoch").add_prefix("author_")
+    published = of_run("epochs", run.config) if run.config.is_paper_run else reference_table("epochs")[:0]
+    log = published[["epoch", "test_loss", "test_accuracy"]].set_index("epoch").add_prefix("author_")
     return run.history().query("epoch >= 0").merge(log, "left", on="epoch")
 
 
@@ -71,4 +69,4 @@ def curvature_shares(runs: Sequence[RunFolder]) -> pd.DataFrame:
 def flattening(run: RunFolder, n_images: int = 250) -> Flattening:
     """The factors of the largest curvature at a run's best epoch, on a subset of its training images."""
     images = stratified_subset(load_dataset(run.config).train, n_images).images
-    return factors(load_best(run), images)
+    return factors(run.model(), images)
