@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from qpatch.files import PROJECT
-from qpatch.runs.published import PARTED, reference_table
+from qpatch.runs.published import PARTED, of_run, reference_table
 from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import summary
 
@@ -76,9 +76,8 @@ def run_agreement(run: RunFolder) -> pd.DataFrame:
 
 def _published(run: RunFolder, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The run's rows of a reference table, and the units of their numbers."""
-    table = reference_table(name)
-    chosen = (table["stride"] == run.config.stride) & (table["depth"] == run.config.depth)
-    return table[chosen], published_units(name)[chosen]
+    published = of_run(name, run.config)
+    return published, published_units(name).loc[published.index]
 
 
 def _row(source: str, quantity: str, at: int | None, published: pd.Series, ours: float, unit: pd.Series) -> dict:

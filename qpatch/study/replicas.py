@@ -15,7 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from qpatch.config import RunConfig
-from qpatch.runs.published import PARTED, reference_table
+from qpatch.runs.published import PARTED, of_run
 from qpatch.runs.store import REPLICAS, RunFolder, recorded_config, results_folder
 from qpatch.runs.stored import summary
 from qpatch.runs.variants import STANDARD, VARIANTS
@@ -140,8 +140,9 @@ def membership(value: float, sample: np.ndarray) -> Membership:
     rank = float(stats.rankdata([value, *sample])[0])
     p_rank = min(1.0, 2 * min(rank, n + 2 - rank) / (n + 1))
     mean, sd = float(sample.mean()), float(sample.std(ddof=1))
-    low, high = map(float, stats.t.interval(1 - LEVEL, n - 1, mean, sd * np.sqrt(1 + 1 / n)))
-    return Membership(value, n, mean, sd, float(sample.min()), float(sample.max()), rank, p_rank, (low, high))
+    half = float(stats.t.ppf(1 - LEVEL / 2, n - 1) * sd * np.sqrt(1 + 1 / n))  # none where all members are the same
+    predicted = (mean - half, mean + half)
+    return Membership(value, n, mean, sd, float(sample.min()), float(sample.max()), rank, p_rank, predicted)
 
 
 def ensemble_table(config: RunConfig, root: Path | None = None) -> pd.DataFrame:
@@ -166,7 +167,7 @@ def ensemble_table(config: RunConfig, root: Path | None = None) -> pd.DataFrame:
 def memberships(config: RunConfig, root: Path | None = None) -> dict[str, Membership]:
     """The author's value of each quantity held against the distinct members that have it; fewer than three say none."""
     table = ensemble_table(config, root)
-    published = reference_table("runs").query(f"stride == {config.stride} and depth == {config.depth}")
+    published = of_run("runs", config)
     if table.empty or published.empty or not config.is_paper_run:
         return {}
     table = table[table["same_as"].isna()]
