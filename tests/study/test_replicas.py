@@ -172,6 +172,12 @@ def test_membership_is_the_rank_and_the_prediction_interval():
     assert replicas.membership(-20.0, sample).p_rank == pytest.approx(1 / 3)
 
 
+def test_members_that_are_all_the_same_predict_that_value_alone():
+    found = replicas.membership(2.0, np.array([2.0, 2.0, 2.0]))
+    assert (found.predicted, found.plausible) == ((2.0, 2.0), True)
+    assert not replicas.membership(2.5, np.array([2.0, 2.0, 2.0])).plausible
+
+
 def test_a_prediction_interval_holds_a_further_member_as_often_as_it_says():
     rng = np.random.default_rng(5)
     draws = rng.normal(size=(4000, 6))
