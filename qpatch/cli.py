@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from qpatch.config import ConfigError, RunConfig
 from qpatch.runs import notebooks, sweep
 from qpatch.runs.device import choose_device
 from qpatch.runs.estimate import duration, estimate
-from qpatch.runs.profiles import PROFILE_PARAMETERS, PROFILE_STAGES, PROFILES, profile_runs
+from qpatch.runs.profiles import PROFILE_PARAMETERS, PROFILES, profile_runs, profile_stages
 from qpatch.runs.store import STAGES, ResultError, RunFolder, results_folder
 from qpatch.runs.stored import stored_runs
 from qpatch.runs.variants import STANDARD, VARIANTS
@@ -90,7 +91,7 @@ def _execute(
     folder: RunFolder, parameters: dict, wanted: tuple[str, ...], force: bool = False, label: str = ""
 ) -> None:
     name = f"{folder.run_id}{label}"
-    _announce([folder], parameters, wanted, workers=1)
+    _announce([folder], parameters, lambda config: wanted, workers=1)
 
     def report(stage: str, seconds: float) -> None:
         typer.echo(f"{name}: {stage} done in {seconds:.0f} s")
@@ -122,7 +123,7 @@ def sweep_command(
     # A field that the profile varies may be given, too: then several of its runs are one.
     configs = dict.fromkeys(_replace(config, fields) for config in _profile(profile, stride, depth))
     runs = [RunFolder(config) for config in configs]
-    parameters, wanted = PROFILE_PARAMETERS[profile] | parameters, PROFILE_STAGES.get(profile, STAGES)
+    parameters, wanted = PROFILE_PARAMETERS[profile] | parameters, partial(profile_stages, profile)
     progress = _announce(runs, parameters, wanted, workers)
     outcomes = sweep.execute_sweep(runs, parameters, workers, typer.echo, wanted, progress)
     counts = {
@@ -135,14 +136,15 @@ def sweep_command(
 
 
 def _announce(
-    runs: list[RunFolder], parameters: dict, wanted: tuple[str, ...], workers: int | None
+    runs: list[RunFolder], parameters: dict, wanted: sweep.Wanted, workers: int | None
 ) -> sweep.Progress | None:
     """Say what is to do and how long it will take, from some seconds of measuring; None where nothing is to do."""
     pending = sweep.pending_stages(runs, parameters, wanted)
     if not pending:
         return None
     workers, threads = sweep.share_processors(len(runs), workers)
-    typer.echo(f"{len(pending)} of {len(runs) * len(wanted)} stages to do; measuring this machine ...")
+    total = sum(len(wanted(run.config)) for run in runs)
+    typer.echo(f"{len(pending)} of {total} stages to do; measuring this machine ...")
     try:
         device = choose_device(parameters.get("device", "auto"))
     except ValueError as error:
@@ -195,7 +197,8 @@ def status(profile: Annotated[str | None, typer.Option(help="Only this profile's
         return notebooks.stage_state(folder, stage, PROFILE_PARAMETERS[profile]) if profile else folder.state(stage)
 
     for folder in runs:
-        states = "  ".join(f"{stage}: {state(folder, stage):8}" for stage in STAGES)
+        wanted = profile_stages(profile, folder.config) if profile else STAGES
+        states = "  ".join(f"{stage}: {state(folder, stage):8}" for stage in wanted)
         typer.echo(f"{folder.run_id:45}  {states}".rstrip())
 
 

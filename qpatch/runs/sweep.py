@@ -19,6 +19,7 @@ from qpatch.runs.notebooks import execute_stage, stage_state
 from qpatch.runs.provenance import processors
 from qpatch.runs.store import STAGES, ResultError, RunFolder
 
+Wanted = Callable[[RunConfig], Sequence[str]]  # the stages that are wanted of a run
 FROM_PATH = ("landscape", "slices")  # stages that start from the whole path of a training
 BUSY = 75  # exit status of a run that another process holds (EX_TEMPFAIL)
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -109,6 +110,11 @@ def execute_run(
     return executed
 
 
+def all_stages(config: RunConfig) -> Sequence[str]:
+    """Every stage, for every run."""
+    return STAGES
+
+
 def possible_stages(run: RunFolder, wanted: Sequence[str]) -> tuple[str, ...]:
     """The wanted stages, less those that need the whole path of a training that came without it, as with a clone."""
     bare = run.state("train") == "done" and not run.file("trajectory.safetensors").exists()
@@ -116,13 +122,13 @@ def possible_stages(run: RunFolder, wanted: Sequence[str]) -> tuple[str, ...]:
 
 
 def pending_stages(
-    runs: Sequence[RunFolder], parameters: dict, wanted: Sequence[str] = STAGES
+    runs: Sequence[RunFolder], parameters: dict, wanted: Wanted = all_stages
 ) -> list[tuple[RunConfig, str]]:
     """The wanted stages of the runs that have no current result and can be computed."""
     return [
         (run.config, stage)
         for run in runs
-        for stage in possible_stages(run, wanted)
+        for stage in possible_stages(run, wanted(run.config))
         if stage_state(run, stage, parameters) != "done"
     ]
 
@@ -139,7 +145,7 @@ def execute_sweep(
     parameters: dict,
     workers: int | None,
     report: Callable[[str], None],
-    wanted: Sequence[str] = STAGES,
+    wanted: Wanted = all_stages,
     progress: Progress | None = None,
 ) -> list[Outcome]:
     """Execute the runs' notebooks in worker processes, the processors shared out among them.
@@ -167,7 +173,7 @@ def execute_sweep(
             if progress:
                 report(progress.finish(run.run_id, stage, seconds))
 
-        outcome = _execute_missing(run, parameters, wanted, ended)
+        outcome = _execute_missing(run, parameters, wanted(run.config), ended)
         if stopped.is_set() and outcome.result == "failed":  # its kernel was ended, see below
             return Outcome(run, "failed", "interrupted", outcome.seconds)
         if progress:

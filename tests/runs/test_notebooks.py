@@ -42,6 +42,8 @@ def test_parameters_are_sorted_and_typed():
     assert fields == {"n_qubits": 4, "scale": 10.0, "dataset": "fashion", "learning_rate": 0.5}
     assert parameters == {"margin": 3.0, "n_points": 5, "device": "cpu"}
     assert [type(parameters[name]) for name in ("margin", "n_points")] == [float, int]
+    assert parse_parameters(["allow_unseen=False"])[0] == {"allow_unseen": False}  # as messages write it
+    assert parse_parameters(["allow_unseen=true"])[0] == {"allow_unseen": True}
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,7 @@ def test_parameters_are_sorted_and_typed():
         ("n_qubits=four", r"parameter n_qubits is 'four'; it must be a whole number"),
         ("epochs=2.5", r"parameter epochs is '2\.5'; it must be a whole number"),
         ("epochs=", r"parameter epochs is ''; it must be a whole number"),
+        ("allow_unseen=maybe", r"parameter allow_unseen is 'maybe'; it must be true or false"),
         ("margin=wide", r"parameter margin is 'wide'; it must be a number"),
     ],
 )

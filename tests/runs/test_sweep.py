@@ -153,11 +153,14 @@ def test_a_failed_run_is_no_longer_waited_for():
 
 
 def test_a_sweep_says_what_is_left_after_every_stage(executed):
+    def first_two(config):
+        return STAGES[:2]
+
     runs = [RunFolder(config) for config in (CONFIGS[0], CONFIGS[2])]
-    pending = sweep.pending_stages(runs, {}, STAGES[:2])
+    pending = sweep.pending_stages(runs, {}, first_two)
     assert pending == [(run.config, stage) for run in runs for stage in STAGES[:2]]
     progress, lines = sweep.Progress({(config.run_id, stage): 60.0 for config, stage in pending}, 1), []
-    sweep.execute_sweep(runs, {}, 1, lines.append, STAGES[:2], progress)
+    sweep.execute_sweep(runs, {}, 1, lines.append, first_two, progress)
     assert executed == [(seed, stage) for seed in (1001, 3) for stage in STAGES[:2]]
     assert [line.split("; ")[1].split(" stages")[0] for line in lines if "stages" in line] == [
         f"{done} of 4" for done in (1, 2, 3, 4)
