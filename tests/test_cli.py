@@ -244,7 +244,7 @@ def test_run_keeps_its_executed_notebooks_with_figures(run):
         kinds = {kind for cell in code for output in cell["outputs"] for kind in output.get("data", {})}
         assert "image/png" in kinds
         injected = next(cell for cell in code if "injected-parameters" in cell["metadata"]["tags"])
-        assert "stride = 10" in "".join(injected["source"])
+        assert "stride = 4" in "".join(injected["source"])
 
 
 def test_second_run_does_nothing(run):

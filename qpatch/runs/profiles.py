@@ -11,6 +11,7 @@ FURTHER_SEEDS = (1002, 1003, 1004, 1005)
 SEED_EPOCHS = 16
 SEED_SIZES = ((6, 50), (6, 100), (3, 50), (6, 200), (3, 100), (2, 50), (6, 150))  # stride and depth
 MINIATURE = {"n_qubits": 4, "image_size": 8}  # of which strides 4, 2 and 1 leave no pixel unseen
+CLASS_DEPTHS = (8, 4, 2)
 # Parameters of the stage notebooks in which a profile departs from their defaults: coarser where minutes count.
 PROFILE_PARAMETERS = {
     "smoke": {"n_points": 6, "n_images": 100, "steps": 20, "k": 3, "blocks": 1},
@@ -40,11 +41,10 @@ def profile_runs(name: str) -> tuple[RunConfig, ...]:
         )
     if name == "class":
         size = {"n_classes": 8, "n_train": 2000, "n_test": 1000, "batch_size": 100, "epochs": 15}
-        rates = {8: 0.005, 4: 0.01, 2: 0.02}  # halved as the depth doubles, as the paper does from 50 to 100
-        return tuple(
-            RunConfig(stride=stride, depth=depth, learning_rate=rate, **MINIATURE, **size)
+        return tuple(  # the learning rate is halved as the depth doubles, as the paper does from 50 to 100
+            RunConfig(stride=stride, depth=depth, learning_rate=0.04 / depth, **MINIATURE, **size)
             for stride in (1, 2, 4)
-            for depth, rate in rates.items()
+            for depth in CLASS_DEPTHS
         )
     if name == "smoke":
         size = {"n_classes": 3, "n_train": 120, "n_test": 60, "batch_size": 30, "epochs": 3}
@@ -53,7 +53,9 @@ def profile_runs(name: str) -> tuple[RunConfig, ...]:
 
 
 def profile_stages(name: str, config: RunConfig) -> tuple[str, ...]:
-    """The stages that a profile wants of one of its runs; chapters show the curvature of few small runs in full."""
+    """The stages that a profile wants of one of its runs: spectrum and slices, of ``class``, at one depth only."""
     if name == "seeds":
         return ("train", "hessian")
+    if name == "class" and config.depth != CLASS_DEPTHS[1]:
+        return ("train", "hessian", "landscape")
     return STAGES

@@ -84,7 +84,7 @@ def test_a_run_shows_what_its_folder_holds(run, shapes):
     assert landscape["best"] == 2
     assert only["spectrum"]["largest"] == [4.0, 1.0]
     assert only["spectrum"]["smallest"] == [-0.5]
-    assert sum(only["spectrum"]["counts"]) == pytest.approx(TINY.n_angles + 196, rel=1e-3)
+    assert sum(only["spectrum"]["counts"]) == pytest.approx(TINY.n_trainable, rel=1e-3)
     assert len(only["spectrum"]["edges"]) == len(only["spectrum"]["counts"]) + 1
 
 
