@@ -18,6 +18,7 @@ MISSING = "—"
 TIMES = "\N{MULTIPLICATION SIGN}"
 HEADINGS = {
     "n_patches": "Patches",
+    "seen_share": "Pixels seen",
     "depth": "Depth",
     "n_parameters": "Parameters",
     "best_epoch": "Epoch",
@@ -39,6 +40,7 @@ HEADINGS = {
     "n_train": "Images",
 }
 FORMATS = {
+    "seen_share": "{:.0%}",
     "n_parameters": "{:,.0f}",
     "n_train": "{:,.0f}",
     "best_epoch": "{:.0f}",
