@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from qpatch.config import RunConfig
 from qpatch.data import Split
 from qpatch.model.qnn import PatchQNN
 from qpatch.model.training import Epoch, Trainer, evaluate
@@ -57,3 +58,10 @@ def follow(trainer: Trainer, epochs: int) -> tuple[list[Epoch], np.ndarray]:
         history.append(trainer.run_epoch()[1])
         path.append(flat_parameters(trainer.model))
     return history, np.stack(path)
+
+
+def qnn_groups(config: RunConfig) -> dict[str, slice]:
+    """The parameters of each QNN, and the bias, as slices of a flat vector."""
+    size = config.n_angles_per_qnn
+    groups = {f"QNN {number + 1}": slice(number * size, (number + 1) * size) for number in range(config.n_patches)}
+    return groups | {"bias": slice(config.n_angles, config.n_trainable)}

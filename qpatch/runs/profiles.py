@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qpatch.config import PAPER_DEPTHS, PAPER_STRIDES, ConfigError, RunConfig
-from qpatch.runs.store import STAGES
+from qpatch.runs.stages import STAGES
 
 PROFILES = ("smoke", "class", "seeds", "paper")
 # Of the profile `seeds`: further seeds, on a schedule shortened to the second minimum of the annealing.
@@ -11,7 +11,7 @@ FURTHER_SEEDS = (1002, 1003, 1004, 1005)
 SEED_EPOCHS = 16
 SEED_SIZES = ((6, 50), (6, 100), (3, 50), (6, 200), (3, 100), (2, 50), (6, 150))  # stride and depth
 MINIATURE = {"n_qubits": 4, "image_size": 8}  # of which strides 4, 2 and 1 leave no pixel unseen
-CLASS_DEPTHS = (8, 4, 2)
+CLASS_DEPTHS = (4, 8, 2)  # spectra and slices at the first
 # Parameters of the stage notebooks in which a profile departs from their defaults: coarser where minutes count.
 PROFILE_PARAMETERS = {
     "smoke": {"n_points": 6, "n_images": 100, "steps": 20, "k": 3, "blocks": 1},
@@ -56,6 +56,6 @@ def profile_stages(name: str, config: RunConfig) -> tuple[str, ...]:
     """The stages that a profile wants of one of its runs: spectrum and slices, of ``class``, at one depth only."""
     if name == "seeds":
         return ("train", "hessian")
-    if name == "class" and config.depth != CLASS_DEPTHS[1]:
+    if name == "class" and config.depth != CLASS_DEPTHS[0]:
         return ("train", "hessian", "landscape")
-    return STAGES
+    return tuple(STAGES)
