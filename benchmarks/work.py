@@ -97,7 +97,9 @@ def one_qnn(n_qubits: int, depth: int) -> OneQNN:
 
 
 def many_qnns(n_qubits: int, depth: int, stride: int) -> RunConfig:
-    return RunConfig(stride=stride, depth=depth, n_qubits=n_qubits, n_classes=n_classes(n_qubits))
+    """Patches of any stride: a pixel more or less unseen changes no time."""
+    shape = {"n_qubits": n_qubits, "n_classes": n_classes(n_qubits), "allow_unseen": True}
+    return RunConfig(stride=stride, depth=depth, **shape)
 
 
 def random_model(config: RunConfig, device: torch.device) -> PatchQNN:

@@ -19,7 +19,7 @@ from qpatch.files import ResultError
 from qpatch.runs.execution import BusyError, execute_run, pending_stages, refuse_to_replace
 from qpatch.runs.notebooks import NotebookError
 from qpatch.runs.parameters import DEVICE, parse_parameters
-from qpatch.runs.profiles import PROFILE_PARAMETERS, PROFILE_STAGES, PROFILES, profile_runs
+from qpatch.runs.profiles import PROFILE_PARAMETERS, PROFILES, profile_runs, profile_stages
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder, results_folder
 from qpatch.runs.sweep import BUSY, environment, execute_sweep, share_processors
@@ -152,9 +152,13 @@ def sweep_command(
     # A field that the profile varies may be given, too: then several of its runs are one.
     configs = dict.fromkeys(_replace(config, fields) for config in _profile(profile, stride, depth))
     folders = [RunFolder(config) for config in configs]
-    parameters, stages = PROFILE_PARAMETERS[profile] | parameters, PROFILE_STAGES.get(profile, tuple(STAGES))
-    remaining = _announce(folders, parameters, lambda run: stages, workers)
-    outcomes = execute_sweep(folders, parameters, workers, typer.echo, lambda run: stages, remaining)
+    parameters = PROFILE_PARAMETERS[profile] | parameters
+
+    def wanted(folder: RunFolder) -> tuple[str, ...]:
+        return profile_stages(profile, folder.config)
+
+    remaining = _announce(folders, parameters, wanted, workers)
+    outcomes = execute_sweep(folders, parameters, workers, typer.echo, wanted, remaining)
     counts = {
         name: sum(outcome.result == name for outcome in outcomes) for name in ("done", "skipped", "busy", "failed")
     }
@@ -224,7 +228,8 @@ def status(profile: Annotated[str | None, typer.Option(help="Only this profile's
         typer.echo(f"no finished training under {results_folder()}")
 
     for folder in folders:
-        wanted = {stage: STAGES[stage].recorded(PROFILE_PARAMETERS[profile]) if profile else None for stage in STAGES}
+        stages = profile_stages(profile, folder.config) if profile else STAGES
+        wanted = {stage: STAGES[stage].recorded(PROFILE_PARAMETERS[profile]) if profile else None for stage in stages}
         states = {stage: folder.state(stage, parameters) for stage, parameters in wanted.items()}
         line = "  ".join(f"{stage}: {state:8}" for stage, state in states.items())
         typer.echo(f"{folder.run_id:45}  {line}".rstrip())

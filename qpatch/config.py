@@ -38,10 +38,16 @@ def default_learning_rate(depth: int) -> float:
     return PAPER_LEARNING_RATES[min(depth, depths[-1])]
 
 
-def valid_strides(image_size: int, patch_size: int) -> tuple[int, ...]:
-    """Strides that cut at least two patches a side and leave no pixel over."""
+def valid_strides(image_size: int, patch_size: int, allow_unseen: bool = False) -> tuple[int, ...]:
+    """Strides that cut two patches a side or more and leave no pixel over, nor, unless allowed, unseen in between."""
     room = image_size - patch_size
-    return tuple(stride for stride in range(1, room + 1) if room % stride == 0)
+    longest = room if allow_unseen else min(room, patch_size)
+    return tuple(stride for stride in range(1, longest + 1) if room % stride == 0)
+
+
+def _later(default):
+    """A field younger than the first published runs: records leave it out at this value, and keep their run ids."""
+    return dataclasses.field(default=default, metadata={"later": True})
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class RunConfig:
         dataset: name of a folder of IDX files (see `qpatch.data.data_folder`).
         n_qubits: qubits of a QNN, even; patches have n_qubits x n_qubits pixels.
         n_classes: the labels 0 .. n_classes - 1 are kept; at most 2 n_qubits.
-        image_size: side of the image after 2 x 2 average pooling, in pixels.
+        image_size: side of the image after average pooling, in pixels; see `qpatch.data.pool` for what there can be.
         scale: factor between the mean of the QNNs' expectation values and the logits.
         epochs: passes over the training images.
         batch_size: images of a mini-batch; divides n_train.
@@ -63,6 +69,7 @@ class RunConfig:
         learning_rate: initial rate of Adam; None takes `default_learning_rate` of the depth.
         weight_decay: of Adam (an L2 term in the gradient).
         cosine_period: T_max of the cosine annealing, in epochs; the rate swings with twice this period.
+        allow_unseen: a stride above the patch size, which leaves pixels that no patch sees; False where it leaves none.
 
     Raises:
         ConfigError: a value of the wrong type or out of range.
@@ -83,9 +90,12 @@ class RunConfig:
     learning_rate: float | None = None
     weight_decay: float = 5e-5
     cosine_period: int = 5
+    allow_unseen: bool = _later(False)
 
     def __post_init__(self):
         self._check_types()
+        if self.stride <= self.patch_size:
+            object.__setattr__(self, "allow_unseen", False)  # one configuration has one run id
         self._check_circuit()
         self._check_training()
         if self.learning_rate is None:
@@ -110,6 +120,18 @@ class RunConfig:
     def n_patches(self) -> int:
         """Number of patches, which is the number of QNNs."""
         return self.patches_per_side**2
+
+    @property
+    def coverage(self) -> tuple[tuple[int, ...], ...]:
+        """How many patches see each pixel, row by row: ``(image_size, image_size)``."""
+        corners = range(0, self.patches_per_side * self.stride, self.stride)
+        seen = [sum(0 <= pixel - corner < self.patch_size for corner in corners) for pixel in range(self.image_size)]
+        return tuple(tuple(row * column for column in seen) for row in seen)
+
+    @property
+    def seen_share(self) -> float:
+        """Share of the pixels that at least one patch sees; 1 unless `allow_unseen`."""
+        return sum(count > 0 for row in self.coverage for count in row) / self.image_size**2
 
     @property
     def n_angles_per_qnn(self) -> int:
@@ -173,7 +195,11 @@ class RunConfig:
     # -- conversion ------------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict:
-        return dataclasses.asdict(self)
+        """All fields, as records hold them; those that are younger than the first records only where they are set."""
+        values = dataclasses.asdict(self)
+        later = [field for field in dataclasses.fields(self) if field.metadata.get("later")]
+        unset = [field.name for field in later if values[field.name] == field.default]
+        return {name: value for name, value in values.items() if name not in unset}
 
     @classmethod
     def from_dict(cls, values: dict) -> RunConfig:
@@ -199,6 +225,8 @@ class RunConfig:
             if field.type == "str":
                 valid = isinstance(value, str) and re.fullmatch(r"[a-z0-9_]+", value)
                 wanted = "a name of lower-case letters, digits and underscores"
+            elif field.type == "bool":
+                valid, wanted = isinstance(value, bool), "True or False"
             elif field.type == "int":
                 valid = isinstance(value, int) and not isinstance(value, bool)
                 wanted = "a whole number"
@@ -216,24 +244,34 @@ class RunConfig:
             raise ConfigError(f"n_qubits is {self.n_qubits}; it must be even and at least 2, the paper's is 8")
         if self.depth < 1:
             raise ConfigError(f"depth is {self.depth}; it must be at least 1, the paper's are 50, 100, 150 and 200")
-        strides = valid_strides(self.image_size, self.patch_size)
-        if self.stride not in strides:
-            if not strides:
-                raise ConfigError(
-                    f"image_size {self.image_size} leaves no room for two patches of {self.patch_size} pixels a side;"
-                    f" use larger images or fewer qubits"
-                )
-            *most, last = map(str, strides)
-            allowed = f"{', '.join(most)} or {last}" if most else last
-            raise ConfigError(
-                f"stride {self.stride} does not tile {self.image_size} pixels with {self.patch_size}-pixel patches;"
-                f" use {allowed}"
-            )
+        self._check_stride()
         if not 2 <= self.n_classes <= 2 * self.n_qubits:
             raise ConfigError(
                 f"n_classes is {self.n_classes}; {self.n_qubits} qubits read out 2 to {2 * self.n_qubits} classes"
                 f" (an X and a Z expectation value a qubit)"
             )
+
+    def _check_stride(self):
+        strides = valid_strides(self.image_size, self.patch_size, self.allow_unseen)
+        if self.stride in strides:
+            return
+        if not strides:
+            raise ConfigError(
+                f"image_size {self.image_size} leaves no room for two patches of {self.patch_size} pixels a side;"
+                f" use larger images or fewer qubits"
+            )
+        *most, last = map(str, strides)
+        allowed = f"{', '.join(most)} or {last}" if most else last
+        if self.stride in valid_strides(self.image_size, self.patch_size, allow_unseen=True):
+            pixels = self.image_size**2
+            raise ConfigError(
+                f"stride {self.stride} leaves {round((1 - self.seen_share) * pixels)} of {pixels} pixels unseen by any"
+                f" {self.patch_size}-pixel patch; use {allowed}, or say allow_unseen=True"
+            )
+        raise ConfigError(
+            f"stride {self.stride} does not tile {self.image_size} pixels with {self.patch_size}-pixel patches;"
+            f" use {allowed}"
+        )
 
     def _check_training(self):
         for name in ("epochs", "batch_size", "n_train", "n_test", "cosine_period"):

@@ -30,7 +30,6 @@ MNIST_SHA256 = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-POOLING = 2  # side of the average-pooling window, in pixels
 
 
 class DataError(ValueError):
@@ -66,16 +65,16 @@ def data_folder(dataset: str) -> Path:
 def load_dataset(config: RunConfig, folder: Path | str | None = None) -> Dataset:
     """The images that a run uses: the first ``n_train`` and ``n_test`` whose label is below ``n_classes``.
 
-    Pixels are scaled by 2 pi / (255 n_qubits), so that angles lie in [0, pi/4] for eight qubits, then averaged over
-    2 x 2 windows.
+    Pixels are scaled by 2 pi / (255 n_qubits), so that angles lie in [0, pi/4] for eight qubits, then averaged as
+    `pool` says: over 2 x 2 windows for the paper's 14 x 14 pixels.
 
     Args:
         config: names the data set and its size.
         folder: of the IDX files (plain or gzip-compressed) instead of `data_folder`.
 
     Raises:
-        DataError: a file is missing, damaged, or (for the data set ``mnist``) not the canonical one; images of a size
-            other than twice ``image_size``; too few images.
+        DataError: a file is missing, damaged, or (for the data set ``mnist``) not the canonical one; images that do not
+            pool to ``image_size``; too few images.
     """
     return Dataset(train=load_split(config, "train", folder), test=load_split(config, "test", folder))
 
@@ -139,17 +138,43 @@ def _parse_idx(contents: bytes, path: Path) -> np.ndarray:
 def _prepare_split(images, labels, count, config: RunConfig, folder: Path) -> Split:
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
         raise DataError(f"{folder}: images of shape {images.shape} do not go with labels of shape {labels.shape}")
-    if images.shape[1:] != (POOLING * config.image_size,) * 2:
-        raise DataError(
-            f"{folder}: images have {images.shape[1]} x {images.shape[2]} pixels; image_size {config.image_size} needs"
-            f" {POOLING * config.image_size} pixels a side before pooling"
-        )
     kept = np.flatnonzero(labels < config.n_classes)[:count]
     if len(kept) < count:
         raise DataError(f"{folder}: {len(kept)} images carry a label below {config.n_classes}; {count} were asked for")
     pixels = torch.from_numpy(images[kept].astype(np.float32)) * (2 * torch.pi / (255 * config.n_qubits))
-    pooled = torch.nn.functional.avg_pool2d(pixels.unsqueeze(1), POOLING).squeeze(1)
+    try:
+        pooled = pool(pixels, config.image_size)
+    except DataError as error:
+        raise DataError(f"{folder}: {error}") from None
     return Split(pooled, torch.from_numpy(labels[kept].astype(np.int64)))
+
+
+def pooling(side: int, image_size: int) -> tuple[int, int] | None:
+    """Side p of the averaging window, and pixels of zero padding at each edge, that bring ``side`` to ``image_size``.
+
+    p is the smallest whose windows cover the image, ``p image_size >= side``; what is missing is padded, alike on both
+    sides and by half a window at most, or the outer pixels would be mostly margin. None where that cannot be. 28 pixels
+    become 14 by (2, 0), and 8 by (4, 2).
+    """
+    window = -(-side // image_size)
+    padding, odd = divmod(window * image_size - side, 2)
+    return None if odd or padding > window // 2 else (window, padding)
+
+
+def pool(images: torch.Tensor, image_size: int) -> torch.Tensor:
+    """Square images ``(n, side, side)`` padded and averaged to ``(n, image_size, image_size)`` as `pooling` says.
+
+    Raises:
+        DataError: images that are not square, or of a side that does not come to this size.
+    """
+    height, side = images.shape[1:]
+    found = pooling(side, image_size) if height == side else None
+    if found is None:
+        sizes = [str(size) for size in range(side, 1, -1) if pooling(side, size)] if height == side else []
+        remedy = f"use an image_size of {', '.join(sizes)}" if sizes else "square images are needed"
+        raise DataError(f"images of {height} x {side} pixels do not pool to {image_size} x {image_size}; {remedy}")
+    window, padding = found
+    return torch.nn.functional.avg_pool2d(images.unsqueeze(1), window, padding=padding).squeeze(1)
 
 
 def epoch_seeds(config: RunConfig) -> np.ndarray:

@@ -23,7 +23,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 # Trains in a second, on the data set of `write_idx_set`.
 TINY = RunConfig(
-    stride=10, depth=1, dataset="shapes", n_qubits=4, n_classes=3, n_train=60, n_test=30, batch_size=20, epochs=4
+    **{"stride": 4, "depth": 1, "dataset": "shapes", "n_qubits": 4, "n_classes": 3, "image_size": 8},
+    **{"n_train": 60, "n_test": 30, "batch_size": 20, "epochs": 4},
 )
 MACHINE = {"device": "cpu", "name": "test", "threads": 1, "torch": torch.__version__}
 

@@ -23,12 +23,12 @@ from qpatch.runs.sweep import BUSY
 
 TINY_PARAMETERS = [
     f"--param={name}={getattr(TINY, name)}"
-    for name in ("dataset", "n_qubits", "n_classes", "n_train", "n_test", "batch_size", "epochs")
+    for name in ("dataset", "n_qubits", "n_classes", "image_size", "n_train", "n_test", "batch_size", "epochs")
 ]
 TINY_RUN = [
     "run",
     "--stride",
-    "10",
+    "4",
     "--depth",
     "1",
     *TINY_PARAMETERS,
@@ -95,7 +95,7 @@ def test_without_arguments_it_lists_its_commands():
 
 @pytest.mark.parametrize(
     "command",
-    [TINY_RUN, ["sweep", "--profile", "smoke", "--stride", "10"], ["tables"]],
+    [TINY_RUN, ["sweep", "--profile", "smoke", "--stride", "4"], ["tables"]],
     ids=["run", "sweep", "tables"],
 )
 def test_a_results_folder_that_cannot_be_made_says_so(command, results_folder, unmeasured):
@@ -150,8 +150,8 @@ def test_a_sweep_announces_its_time_before_it_starts_and_builds_the_tables_last(
 def test_a_field_that_the_profile_varies_makes_no_run_twice(monkeypatch, unmeasured):
     swept = []
     monkeypatch.setattr("qpatch.cli.execute_sweep", lambda runs, *rest: swept.extend(runs) or [])
-    assert qpatch("sweep", "--profile", "smoke", "-p", "stride=10").exit_code == 0
-    assert [run.config.stride for run in swept] == [10]
+    assert qpatch("sweep", "--profile", "smoke", "-p", "stride=4").exit_code == 0
+    assert [run.config.stride for run in swept] == [4]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
@@ -265,7 +265,7 @@ def test_run_keeps_its_executed_notebooks_with_figures(run):
         kinds = {kind for cell in code for output in cell["outputs"] for kind in output.get("data", {})}
         assert "image/png" in kinds
         injected = next(cell for cell in code if "injected-parameters" in cell["metadata"]["tags"])
-        assert "stride = 10" in "".join(injected["source"])
+        assert "stride = 4" in "".join(injected["source"])
 
 
 def test_second_run_does_nothing(run):

@@ -4,12 +4,20 @@ import dataclasses
 
 import pandas as pd
 import pytest
+import torch
 from helpers import REPOSITORY
 
 from qpatch.config import ConfigError, RunConfig, default_learning_rate, valid_strides
-from qpatch.runs.profiles import PROFILES, profile_runs
+from qpatch.model.qnn import cut_patches
+from qpatch.runs.profiles import PROFILES, profile_runs, profile_stages
+from qpatch.runs.stages import STAGES
 
 AUTHOR_RUNS = pd.read_csv(REPOSITORY / "data" / "reference" / "author_runs.csv")
+
+
+def blind_config(stride: int) -> RunConfig:
+    """Four-pixel patches too far apart to cover 14 pixels."""
+    return RunConfig(stride=stride, n_qubits=4, n_classes=8, allow_unseen=True)
 
 
 def test_defaults_are_the_papers_protocol():
@@ -47,7 +55,9 @@ def test_learning_rate_of_any_depth(depth, rate):
 
 def test_valid_strides_tile_the_image():
     assert valid_strides(14, 8) == (1, 2, 3, 6)
-    assert valid_strides(14, 4) == (1, 2, 5, 10)
+    assert valid_strides(14, 4) == (1, 2)
+    assert valid_strides(14, 4, allow_unseen=True) == (1, 2, 5, 10)
+    assert valid_strides(8, 4) == (1, 2, 4)
     assert valid_strides(8, 8) == ()
 
 
@@ -58,6 +68,10 @@ def test_valid_strides_tile_the_image():
         ({"stride": 0}, r"stride 0 does not tile"),
         ({"image_size": 9, "stride": 2}, r"stride 2 does not tile 9 pixels with 8-pixel patches; use 1$"),
         ({"image_size": 8}, r"image_size 8 leaves no room for two patches of 8 pixels"),
+        ({"n_qubits": 4, "stride": 3}, r"stride 3 does not tile 14 pixels with 4-pixel patches; use 1 or 2$"),
+        ({"n_qubits": 4, "stride": 10}, r"stride 10 leaves 132 of 196 pixels unseen by any 4-pixel patch; use 1 or 2"),
+        ({"n_qubits": 4, "stride": 5}, r"stride 5 leaves 52 of 196 pixels unseen.* or say allow_unseen=True"),
+        ({"allow_unseen": 1}, r"allow_unseen is 1; it must be True or False"),
         ({"n_qubits": 7}, r"n_qubits is 7; it must be even"),
         ({"n_qubits": 0}, r"n_qubits is 0; it must be even and at least 2"),
         ({"n_qubits": 4, "stride": 2}, r"n_classes is 10; 4 qubits read out 2 to 8 classes"),
@@ -138,6 +152,30 @@ def test_learning_rate_given_by_hand_as_the_default_is_the_same_run():
     assert RunConfig(depth=100, learning_rate=5e-3) == RunConfig(depth=100)
 
 
+def test_a_stride_that_leaves_pixels_unseen_must_be_allowed_and_shows_in_name_and_record():
+    blind = RunConfig(stride=5, n_qubits=4, n_classes=8, allow_unseen=True)
+    assert blind.to_dict()["allow_unseen"] is True
+    assert RunConfig.from_dict(blind.to_dict()) == blind
+    assert blind.run_id.startswith("mnist-q4-s5-d050-seed1001-")
+    seeing = blind.replace(stride=2)
+    assert seeing == RunConfig(stride=2, n_qubits=4, n_classes=8)
+    assert "allow_unseen" not in seeing.to_dict()  # as in all records of runs before there was this field
+    assert seeing.run_id == blind.replace(stride=2, allow_unseen=False).run_id
+
+
+@pytest.mark.parametrize(
+    ("config", "seen"),
+    [(RunConfig(), 1), (RunConfig(stride=2), 1), (blind_config(5), 144 / 196), (blind_config(10), 64 / 196)],
+    ids=lambda value: str(getattr(value, "stride", "")),
+)
+def test_coverage_counts_the_patches_that_are_cut_over_each_pixel(config, seen):
+    size = config.image_size
+    pixels = cut_patches(torch.arange(size**2).float().reshape(1, size, size), config.patch_size, config.stride)
+    expected = pixels.flatten().long().bincount(minlength=size**2).reshape(size, size)
+    assert torch.equal(torch.tensor(config.coverage), expected)
+    assert config.seen_share == pytest.approx(seen, rel=1e-12)
+
+
 def test_only_the_papers_configurations_count_as_paper_runs():
     others = [RunConfig(seed=1), RunConfig(depth=60), RunConfig(stride=1), RunConfig(epochs=10)]
     assert not any(config.is_paper_run for config in others)
@@ -152,13 +190,28 @@ def test_paper_profile_is_the_papers_twelve_runs():
     assert all(run.is_paper_run for run in runs)
 
 
-def test_class_profile_has_a_grid_of_four_qubits_and_a_row_of_eight():
+def test_class_profile_is_a_grid_whose_every_model_sees_every_pixel():
     runs = profile_runs("class")
-    grid = {(run.stride, run.depth) for run in runs if run.n_qubits == 4}
-    strides, depths = ({pair[axis] for pair in grid} for axis in (0, 1))
-    assert len(grid) == len(strides) * len(depths) >= 6
-    assert len({(run.stride, run.depth) for run in runs if run.n_qubits == 8}) >= 2
-    assert all(run.n_train >= 1000 for run in runs)
+    grid = {(run.n_patches, run.depth) for run in runs}
+    patches, depths = ({pair[axis] for pair in grid} for axis in (0, 1))
+    assert len(runs) == len(grid) == len(patches) * len(depths) == 9
+    assert patches == {4, 9, 25}
+    assert all(run.seen_share == 1 and run.n_train >= 1000 for run in runs)
+    # Halved as the depth doubles, as the paper does from 50 to 100.
+    assert {run.depth * run.learning_rate for run in runs} == {0.04}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_profiles_want_stages_in_their_order_and_a_training_of_every_run(name):
+    for config in profile_runs(name):
+        wanted = profile_stages(name, config)
+        assert wanted == tuple(stage for stage in STAGES if stage in wanted)
+        assert wanted[0] == "train"
+
+
+def test_the_class_profile_shows_every_stage_of_some_run():
+    wanted = [profile_stages("class", config) for config in profile_runs("class")]
+    assert tuple(STAGES) in wanted
 
 
 def test_runs_of_all_profiles_have_ids_of_their_own():

@@ -17,6 +17,8 @@ from qpatch.data import (
     data_folder,
     epoch_seeds,
     load_dataset,
+    pool,
+    pooling,
     read_raw,
     stratified_batches,
     stratified_subset,
@@ -24,6 +26,7 @@ from qpatch.data import (
 from qpatch.oracles.golden import load_golden
 
 MNIST = REPOSITORY / "data" / "mnist"
+SMALL = {"stride": 4, "n_qubits": 4, "n_classes": 8, "image_size": 8, "n_train": 20, "n_test": 5, "batch_size": 10}
 
 
 # -- contents -----------------------------------------------------------------------------------------------------
@@ -64,6 +67,38 @@ def test_pixels_are_scaled_by_the_qubits_and_pooled_two_by_two(n_qubits):
     assert split.labels.tolist() == labels[kept].tolist()
 
 
+def test_digits_of_eight_pixels_are_means_of_four_by_four_on_a_margin_of_two():
+    split = load_dataset(RunConfig(**SMALL)).train
+    kept = read_raw(MNIST, "train_labels") < 8
+    images = read_raw(MNIST, "train_images")[kept][: len(split)].astype(np.float64)
+    framed = np.zeros((len(split), 32, 32))
+    framed[:, 2:30, 2:30] = images
+    expected = framed.reshape(-1, 8, 4, 8, 4).mean(axis=(2, 4)) * 2 * np.pi / (255 * 4)
+    assert np.abs(split.images.numpy() - expected).max() < 1e-6  # float32 of angles up to pi/2
+
+
+@pytest.mark.parametrize(("side", "size"), [(28, 14), (28, 10), (28, 8), (28, 1), (32, 8), (64, 9), (5, 5)])
+def test_pooling_covers_the_image_with_whole_windows_and_the_same_margin_on_both_sides(side, size):
+    window, padding = pooling(side, size)
+    assert window * size == side + 2 * padding
+    assert 0 <= padding <= window / 2
+    ones = pool(torch.ones(1, side, side), size)
+    assert ones.shape == (1, size, size)
+    assert ones.sum() * window**2 == pytest.approx(side**2)  # the mean keeps all ink, and the margin is zero
+
+
+@pytest.mark.parametrize(("side", "size"), [(28, 13), (28, 16), (28, 30), (27, 14), (100, 14)])
+def test_sizes_that_an_image_does_not_come_to_are_told_those_that_it_does(side, size):
+    assert pooling(side, size) is None
+    with pytest.raises(DataError, match=rf"images of {side} x {side} pixels do not pool to {size} x {size}; use an"):
+        pool(torch.ones(1, side, side), size)
+
+
+def test_images_that_are_not_square_are_refused():
+    with pytest.raises(DataError, match=r"28 x 30 pixels do not pool to 14 x 14; square images are needed"):
+        pool(torch.ones(1, 28, 30), 14)
+
+
 def test_plain_files_are_read_as_packed_ones(tmp_path):
     packed = write_idx_set(tmp_path / "packed")
     plain = tmp_path / "plain"
@@ -82,7 +117,7 @@ def test_only_labels_below_the_number_of_classes_are_kept(shapes):
 
 def test_images_of_another_size_go_with_a_matching_configuration(tmp_path):
     folder = write_idx_set(tmp_path / "shapes", side=32)
-    config = TINY.replace(image_size=16, stride=12)
+    config = TINY.replace(image_size=16)
     assert load_dataset(config, folder).train.images.shape == (60, 16, 16)
 
 
@@ -204,8 +239,9 @@ def test_damaged_labels_of_another_data_set_are_told_apart(tmp_path, contents, m
 
 def test_images_of_another_size_are_refused(tmp_path):
     folder = write_idx_set(tmp_path / "shapes", side=32)
-    with pytest.raises(DataError, match=r"images have 32 x 32 pixels; image_size 14 needs 28 pixels a side"):
-        load_dataset(TINY, folder)
+    message = r"shapes: images of 32 x 32 pixels do not pool to 14 x 14; use an image_size of 32, 17, 16, 9, 8, 6, 4, 2"
+    with pytest.raises(DataError, match=message):
+        load_dataset(TINY.replace(image_size=14, stride=1), folder)
 
 
 def test_too_few_images_are_refused(tmp_path):

@@ -16,7 +16,6 @@ from qpatch.config import RunConfig, valid_strides
 from qpatch.curvature.density import histogram, symlog_edges
 from qpatch.data import Split, load_split
 from qpatch.model.predictions import Predictions, predict
-from qpatch.model.qnn import cut_patches
 from qpatch.runs.readings import stored_density
 from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import summary
@@ -27,14 +26,6 @@ from qpatch.study.claims import comparable_sets
 HARDEST = 12  # images shown of a run
 SHOWN = ("train", "hessian", "landscape", "spectrum")  # stages
 COLUMNS = ("n_patches", "depth", "n_parameters", "best_epoch", "train_loss", "test_loss", "test_accuracy", "lambda_max")
-
-
-def coverage(config: RunConfig) -> torch.Tensor:
-    """How many patches see each pixel: ``(image_size, image_size)`` int64."""
-    size = config.image_size
-    pixels = torch.arange(size**2, dtype=torch.float64).reshape(1, size, size)
-    seen = cut_patches(pixels, config.patch_size, config.stride).flatten().long()
-    return torch.bincount(seen, minlength=size**2).reshape(size, size)
 
 
 def pixel_text(image, config: RunConfig) -> str:
@@ -67,7 +58,7 @@ def _stride_data(config: RunConfig) -> dict:
         "perSide": config.patches_per_side,
         "color": plots.patch_color(config.n_patches),
         "corners": [[row, column] for row in steps for column in steps],  # as cut_patches orders them
-        "coverage": coverage(config).flatten().tolist(),
+        "coverage": [count for row in config.coverage for count in row],
     }
 
 

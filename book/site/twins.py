@@ -67,14 +67,13 @@ def draw_run(fig: Figure, run: RunFolder, predictions: Predictions, images) -> F
     return fig
 
 
-def draw_patch_sheet(fig: Figure, image, config: RunConfig, coverage) -> None:
+def draw_patch_sheet(fig: Figure, image, config: RunConfig) -> None:
     """One digit with its patches' outlines, the patches one by one, and how many of them see each pixel.
 
     Args:
         fig: an empty figure with a constrained layout.
         image: pooled, ``(image_size, image_size)``.
         config: gives the stride and the patch size.
-        coverage: ``(image_size, image_size)``, as `explorers.coverage` counts it.
     """
     left, middle, right = fig.subfigures(1, 3)
     plots.draw_patch_outlines(left.subplots(), image, config)
@@ -85,4 +84,4 @@ def draw_patch_sheet(fig: Figure, image, config: RunConfig, coverage) -> None:
         ax.spines[:].set_color("#BBBBBB")
         ax.images[0].set_clim(0, float(image.max()))  # one grey scale for all patches
         ax.set_title(f"{number}", fontsize=7, loc="center", pad=2)
-    plots.draw_coverage(right.subplots(), coverage, "patches that see a pixel")
+    plots.draw_coverage(right.subplots(), config.coverage, "patches that see a pixel")

@@ -13,7 +13,6 @@ from qpatch.config import RunConfig, valid_strides
 from qpatch.curvature.power import dense_hessian
 from qpatch.engine import blocks, gates
 from qpatch.engine.readout import expectation_values_plainly
-from qpatch.model.qnn import cut_patches
 
 ANGLE_PAIRS = [(0.0, 0.0), (0.3, 0.7), (-1.1, 2.5), (np.pi / 2, np.pi / 3)]
 
@@ -73,14 +72,18 @@ def _shift_variance(n_qubits: int, depth: int, samples: int = 200) -> float:
 
 
 def _strides(strides, numbers):
+    blind = set(valid_strides(14, 4, allow_unseen=True)) - set(valid_strides(14, 4))
+    fail_unless(
+        not blind & set(to_values(strides, "the list of strides").ravel().tolist()),
+        "one of the strides tiles the side, but leaves pixels between its patches that none of them sees",
+    )
     same_set(strides, valid_strides(14, 4), "the list of strides")
     wanted = [RunConfig(stride=int(stride), n_qubits=4, n_classes=8).n_patches for stride in to_values(strides)]
     same(numbers, wanted, what="the list of numbers of patches")
 
 
 def _coverage(coverage):
-    windows = cut_patches(torch.arange(196.0).reshape(1, 14, 14), 8, 2)
-    same(coverage, torch.bincount(windows.flatten().long(), minlength=196).reshape(14, 14), what="the coverage")
+    same(coverage, RunConfig(stride=2).coverage, what="the coverage")
 
 
 def _depth_for_patches(depth):

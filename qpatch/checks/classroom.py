@@ -17,7 +17,7 @@ from qpatch.model.qnn import PatchQNN
 from qpatch.model.training import Trainer
 
 SMALL = {
-    **{"stride": 5, "depth": 2, "n_qubits": 4, "n_classes": 4},
+    **{"stride": 2, "depth": 2, "n_qubits": 4, "n_classes": 4, "image_size": 8},
     **{"n_train": 500, "n_test": 100, "batch_size": 50, "epochs": 10},
 }
 

@@ -155,9 +155,8 @@ def _gauss_newton(answer):
 
 
 def _undo(plain_fall, undone_fall):
-    size = {"n_train": 200, "n_test": 100, "batch_size": 100}
-    four = RunConfig(stride=10, depth=2, n_qubits=4, n_classes=4, **size)
-    nine = four.replace(stride=5)
+    four = small_config(stride=4, n_train=200, n_test=100, batch_size=100)
+    nine = four.replace(stride=2)
     before = _largest_gauss_newton(four)
     undone = nine.replace(scale=four.scale * (nine.n_patches / four.n_patches) ** 0.5)
     for fall, config, scale in ((plain_fall, nine, "the same scale"), (undone_fall, undone, "the larger scale")):
@@ -192,9 +191,9 @@ def _rate(with_own_rate, with_one_rate):
 
 def _seeds(logarithms, spread, step):
     values = to_values(logarithms, "logarithms")
-    fail_unless(values.shape == (2, 3), "logarithms should have two rows of three: a row for 9 patches, one for 36")
+    fail_unless(values.shape == (2, 3), "logarithms should have two rows of three: a row for 9 patches, one for 25")
     fail_unless(np.unique(values).size == 6, "two of the logarithms are equal; does every run have its own seed?")
-    first = np.array([_of_small_run(stride=stride, seed=1) for stride in (5, 2)])
+    first = np.array([_of_small_run(stride=stride, seed=1) for stride in (2, 1)])
     slips = {"are these the eigenvalues, not their logarithms?": first, "give natural logarithms": np.log10(first)}
     same(values[:, 0], np.log(first), SAME_RUN, "the column of seed 1", slips)
     variances = np.sum((values - values.mean(axis=1, keepdims=True)) ** 2, axis=1) / 2

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import torch
 
+from qpatch.checks.classroom import small_config
 from qpatch.checks.compare import call, fail_unless, same, same_function, to_number, to_values
-from qpatch.config import RunConfig
 from qpatch.data import load_dataset
 from qpatch.landscape.lines import nearest_copy
 from qpatch.landscape.planes import Plane, pca_plane, random_plane, variance_ratios
@@ -94,8 +94,7 @@ def _shift(by_shift):
         same_function(by_shift, lambda value, theta: -2.5 * math.sin(theta + 0.4), [(curve, theta)])
         nearest = min((abs(point - theta) for point in asked), default=1.0)
         fail_unless(nearest > 0.1, "is this a finite difference? The rule shifts by a quarter turn, and is exact")
-    size = {"n_train": 100, "n_test": 100, "batch_size": 50}
-    config = RunConfig(stride=10, depth=2, n_qubits=4, n_classes=8, **size)
+    config = small_config(stride=4, n_classes=8, n_train=100, n_test=100, batch_size=50)
     model, image = PatchQNN(config).double(), load_dataset(config).train.images[:1].double()
     slope = torch.autograd.grad(model(image)[0, 0], model.angles)[0][0, 0]
 

@@ -43,7 +43,7 @@ def parse_parameters(assignments: Sequence[str]) -> tuple[dict, dict]:
 
 def _convert(name: str, text: str, kind: type):
     try:
-        return kind(text)
-    except ValueError:
-        wanted = {int: "a whole number", float: "a number"}[kind]
+        return {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
+    except (ValueError, KeyError):
+        wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
         raise ConfigError(f"parameter {name} is {text!r}; it must be {wanted}") from None

@@ -1,16 +1,17 @@
-"""Sets of runs by name, and what of each run they want."""
+"""Sets of runs by name, and what of each run they want: its stages, and their parameters."""
 
 from __future__ import annotations
 
 from qpatch.config import PAPER_DEPTHS, PAPER_STRIDES, ConfigError, RunConfig
+from qpatch.runs.stages import STAGES
 
 PROFILES = ("smoke", "class", "seeds", "paper")
 # Of the profile `seeds`: further seeds, on a schedule shortened to the second minimum of the annealing.
 FURTHER_SEEDS = (1002, 1003, 1004, 1005)
 SEED_EPOCHS = 16
 SEED_SIZES = ((6, 50), (6, 100), (3, 50), (6, 200), (3, 100), (2, 50), (6, 150))  # stride and depth
-# Stages of a run that a profile wants.
-PROFILE_STAGES = {"seeds": ("train", "hessian")}
+MINIATURE = {"n_qubits": 4, "image_size": 8}  # of which strides 4, 2 and 1 leave no pixel unseen
+CLASS_DEPTHS = (4, 8, 2)  # spectra and slices at the first
 # Parameters of the stage notebooks in which a profile departs from their defaults: coarser where minutes count.
 PROFILE_PARAMETERS = {
     "smoke": {"n_points": 6, "n_images": 100, "steps": 20, "k": 3, "blocks": 1},
@@ -24,8 +25,8 @@ def profile_runs(name: str) -> tuple[RunConfig, ...]:
     """The runs of a profile, the costly ones first where their order matters for sharing out the processors.
 
     ``paper``: the twelve configurations. ``seeds``: four further seeds of seven of them, on a short schedule.
-    ``class``: for laptops and courses, 4-qubit models over a grid of strides and depths, and a row of 8-qubit models.
-    ``smoke``: two runs of seconds, to see that everything works.
+    ``class``: for laptops and courses, a grid of strides and depths in miniature: 4-qubit models on 8 x 8 pixels, whose
+    4, 9 and 25 patches all cover the image. ``smoke``: two such runs of seconds, to see that everything works.
 
     Raises:
         ConfigError: an unknown name.
@@ -39,16 +40,22 @@ def profile_runs(name: str) -> tuple[RunConfig, ...]:
             for stride, depth in SEED_SIZES
         )
     if name == "class":
-        common = {"n_train": 2000, "n_test": 1000, "batch_size": 100, "epochs": 15}
-        small = common | {"n_qubits": 4, "n_classes": 8}
-        rates = {8: 0.005, 4: 0.01, 2: 0.02}  # halved as the depth doubles, as the paper does from 50 to 100
-        rows = [(2, small), (6, common | {"n_train": 1000}), (5, small), (10, small)]
-        return tuple(
-            RunConfig(stride=stride, depth=depth, learning_rate=rate, **settings)
-            for stride, settings in rows
-            for depth, rate in rates.items()
+        size = {"n_classes": 8, "n_train": 2000, "n_test": 1000, "batch_size": 100, "epochs": 15}
+        return tuple(  # the learning rate is halved as the depth doubles, as the paper does from 50 to 100
+            RunConfig(stride=stride, depth=depth, learning_rate=0.04 / depth, **MINIATURE, **size)
+            for stride in (1, 2, 4)
+            for depth in CLASS_DEPTHS
         )
     if name == "smoke":
-        tiny = {"n_qubits": 4, "n_classes": 3, "n_train": 120, "n_test": 60, "batch_size": 30, "epochs": 3}
-        return tuple(RunConfig(stride=stride, depth=1, **tiny) for stride in (10, 5))
+        size = {"n_classes": 3, "n_train": 120, "n_test": 60, "batch_size": 30, "epochs": 3}
+        return tuple(RunConfig(stride=stride, depth=1, **MINIATURE, **size) for stride in (4, 2))
     raise ConfigError(f"unknown profile {name!r}; the profiles are {', '.join(PROFILES)}")
+
+
+def profile_stages(name: str, config: RunConfig) -> tuple[str, ...]:
+    """The stages that a profile wants of one of its runs: spectrum and slices, of ``class``, at one depth only."""
+    if name == "seeds":
+        return ("train", "hessian")
+    if name == "class" and config.depth != CLASS_DEPTHS[0]:
+        return ("train", "hessian", "landscape")
+    return tuple(STAGES)

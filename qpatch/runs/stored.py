@@ -40,7 +40,8 @@ def summary(runs: list[RunFolder]) -> pd.DataFrame:
 def _summary_row(run: RunFolder) -> dict:
     config = run.config
     row = {"run_id": run.run_id, "dataset": config.dataset, "n_qubits": config.n_qubits, "stride": config.stride}
-    row |= {"n_patches": config.n_patches, "depth": config.depth, "seed": config.seed}
+    row |= {"n_patches": config.n_patches, "seen_share": config.seen_share}
+    row |= {"depth": config.depth, "seed": config.seed}
     row |= {"n_parameters": config.n_angles, "learning_rate": config.learning_rate}
     best = run.record("train")["best_epoch"]
     history = run.history().set_index("epoch").loc[best]

@@ -18,8 +18,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, MultipleLocator, NullForm
 
 from qpatch.landscape.grid import CONTOUR_STEP
 
-PATCH_COLORS = {4: "#0072B2", 9: "#D55E00", 16: "#009E73", 36: "#AA4499", 49: "#8A6D00", 121: "#3A9BD0"}
-PATCH_MARKERS = {4: "o", 9: "s", 16: "^", 36: "D", 49: "v", 121: "P"}
+PATCH_COLORS = {4: "#0072B2", 9: "#D55E00", 16: "#009E73", 25: "#AA4499", 49: "#8A6D00"}
+PATCH_MARKERS = {4: "o", 9: "s", 16: "^", 25: "D", 49: "v"}
 OTHER_COLOR, OTHER_MARKER = "#555555", "X"  # a number of patches without a colour of its own
 GRID_COLOR, INK = "#DDDDDD", "#222222"
 START_COLOR, BEST_COLOR, END_COLOR = "#D62728", "#FF9900", "#00246B"  # red, orange, dark blue, as in the paper

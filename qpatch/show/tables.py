@@ -20,6 +20,7 @@ MISSING = "—"
 TIMES = "\N{MULTIPLICATION SIGN}"
 COLUMNS = {  # of a summary: the heading, and how a value is printed
     "n_patches": ("Patches", "{}"),
+    "seen_share": ("Pixels seen", "{:.0%}"),
     "depth": ("Depth", "{}"),
     "n_parameters": ("Parameters", "{:,.0f}"),
     "best_epoch": ("Epoch", "{:.0f}"),

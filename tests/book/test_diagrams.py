@@ -74,7 +74,7 @@ def test_sections_are_the_whole_circuit_and_pixels_are_in_the_encodings():
 
 
 def test_engine_drawing_names_the_shapes_that_the_engine_has(ax):
-    config = RunConfig(stride=5, depth=2, n_qubits=4, n_classes=6)
+    config = RunConfig(stride=2, depth=2, n_qubits=4, n_classes=6, image_size=8)
     images = torch.zeros(7, config.image_size, config.image_size)
     model = PatchQNN(config)
     diagrams.draw_engine(ax, config, len(images))

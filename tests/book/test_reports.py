@@ -14,7 +14,7 @@ from qpatch.runs.store import RunFolder
 
 def test_titles_say_what_a_run_is():
     assert report_title(RunFolder(RunConfig(stride=3, depth=100))) == "Paper run: 9 patches, depth 100"
-    small = RunConfig(stride=5, depth=2, n_qubits=4, n_classes=8, seed=7)
+    small = RunConfig(stride=2, depth=2, n_qubits=4, n_classes=8, image_size=8, seed=7)
     assert report_title(RunFolder(small)) == "4 qubits: 9 patches, depth 2, seed 7"
 
 

@@ -21,7 +21,7 @@ def test_any_field_can_be_changed_and_no_other():
 
 def test_the_model_stands_at_the_best_epoch_of_its_path():
     run = trained(QUICK)
-    assert run.path.shape == (4, QUICK.n_angles + 196)
+    assert run.path.shape == (4, QUICK.n_trainable)
     assert run.losses.argmin() == run.best
     assert np.array_equal(flat_parameters(run.model), run.path[run.best])
     assert evaluate(run.model, run.data.train)[0] == pytest.approx(run.losses[run.best], rel=1e-6)

@@ -36,5 +36,5 @@ def test_a_process_that_compiles_rounds_as_one_that_loads(tmp_path):
 
 
 def test_no_images_are_images_too():
-    config = RunConfig(stride=10, depth=1, n_qubits=4, n_classes=4)
-    assert PatchQNN(config)(torch.zeros(0, 14, 14)).shape == (0, 4)
+    config = RunConfig(stride=4, depth=1, n_qubits=4, n_classes=4, image_size=8)
+    assert PatchQNN(config)(torch.zeros(0, 8, 8)).shape == (0, 4)

@@ -56,8 +56,8 @@ def relative_norm(value: torch.Tensor, expected: torch.Tensor) -> float:
 @pytest.mark.parametrize("n_qubits", [4, 8])
 def test_every_path_computes_the_same_in_double_precision(n_qubits, path):
     """Some thousand roundings of 1e-16 each, at random."""
-    stride = {4: 10, 8: 6}[n_qubits]
-    config = RunConfig(stride, 3, n_qubits=n_qubits, n_classes=8, batch_size=10, n_train=20, n_test=10)
+    shape = {"stride": {4: 4, 8: 6}[n_qubits], "image_size": {4: 8, 8: 14}[n_qubits], "n_qubits": n_qubits}
+    config = RunConfig(depth=3, n_classes=8, batch_size=10, n_train=20, n_test=10, **shape)
     values = computed(config, torch.float64, path)
     expected = computed(config, torch.float64, "compiled")
     assert {name: relative_norm(value, expected[name]) < 1e-11 for name, value in values.items()} == dict.fromkeys(

@@ -66,6 +66,6 @@ def test_the_hardest_come_first_and_ties_in_order():
 
 
 def test_no_images_are_refused():
-    nothing = Split(torch.zeros(0, 14, 14), torch.zeros(0, dtype=torch.int64))
+    nothing = Split(torch.zeros(0, 8, 8), torch.zeros(0, dtype=torch.int64))
     with pytest.raises(ValueError, match="holds no image"):
         predict(PatchQNN(TINY), nothing)

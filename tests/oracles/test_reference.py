@@ -16,7 +16,7 @@ from qpatch.oracles.reference import ReferenceQNN
 
 def test_without_rotations_the_readout_is_x_0_and_z_1():
     """With all angles and pixels zero the state stays |0...0>, where <X> = 0 and <Z> = 1 exactly."""
-    config = RunConfig(stride=5, depth=1, n_qubits=4, n_classes=7, scale=50.0)
+    config = RunConfig(stride=2, depth=1, n_qubits=4, n_classes=7, scale=50.0)
     logits = ReferenceQNN(config)(torch.zeros(2, 14, 14))
     assert logits.tolist() == [[0.0] * 4 + [50.0] * 3] * 2
 
@@ -28,7 +28,7 @@ def test_each_qnn_sees_its_own_patch(stride):
     With zero angles RX(pi) and RY(pi) take |0> to |1> up to a phase and the ring adds signs only, so a QNN whose patch
     covers the pixel reads <Z> = -1 on the pixel's qubit, and +1 on all others.
     """
-    config = RunConfig(stride=stride, depth=1, n_qubits=4, n_classes=8, scale=1.0)
+    config = RunConfig(stride=stride, depth=1, n_qubits=4, n_classes=8, scale=1.0, allow_unseen=True)
     images = torch.eye(14 * 14).reshape(-1, 14, 14) * torch.pi
     z = ReferenceQNN(config)(images)[:, 4:].detach()  # (196, 4)
 

@@ -42,6 +42,8 @@ def test_parameters_are_sorted_and_typed():
     assert fields == {"n_qubits": 4, "scale": 10.0, "dataset": "fashion", "learning_rate": 0.5}
     assert parameters == {"margin": 3.0, "n_points": 5, "device": "cpu"}
     assert [type(parameters[name]) for name in ("margin", "n_points")] == [float, int]
+    assert parse_parameters(["allow_unseen=False"])[0] == {"allow_unseen": False}  # as messages write it
+    assert parse_parameters(["allow_unseen=true"])[0] == {"allow_unseen": True}
 
 
 @pytest.mark.parametrize(
@@ -49,12 +51,13 @@ def test_parameters_are_sorted_and_typed():
     [
         ("n_qubit=4", r"unknown parameter 'n_qubit'; did you mean 'n_qubits'\?"),
         ("tolerence=1e-4", r"unknown parameter 'tolerence'; did you mean 'tolerance'\?"),
-        ("xyzzy=1", r"unknown parameter 'xyzzy'; the parameters are batch_size, .*, weight_decay"),
+        ("xyzzy=1", r"unknown parameter 'xyzzy'; the parameters are allow_unseen, batch_size, .*, weight_decay"),
         ("=1", r"unknown parameter ''; the parameters are"),
         ("n_qubits", r"parameter 'n_qubits' has no value; write it as name=value"),
         ("n_qubits=four", r"parameter n_qubits is 'four'; it must be a whole number"),
         ("epochs=2.5", r"parameter epochs is '2\.5'; it must be a whole number"),
         ("epochs=", r"parameter epochs is ''; it must be a whole number"),
+        ("allow_unseen=maybe", r"parameter allow_unseen is 'maybe'; it must be true or false"),
         ("margin=wide", r"parameter margin is 'wide'; it must be a number"),
     ],
 )

@@ -31,8 +31,8 @@ from qpatch.runs.store import ResultError, RunFolder, results_folder
 from qpatch.runs.stored import stored_runs, summary
 
 TINY_OPTIONS = (
-    "--stride 10 --depth 1 -p dataset=shapes -p n_qubits=4 -p n_classes=3 -p epochs=4 -p batch_size=20 -p n_train=60"
-    " -p n_test=30"
+    "--stride 4 --depth 1 -p dataset=shapes -p n_qubits=4 -p n_classes=3 -p image_size=8 -p epochs=4 -p batch_size=20"
+    " -p n_train=60 -p n_test=30"
 )
 LOSSES = [2.0, 1.0, 0.5, 0.25, 0.75]  # of the initial point and four epochs; the best is epoch 2
 GRID = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
@@ -79,7 +79,7 @@ def test_landscape_has_a_row_for_each_y_and_marks_the_best_epoch(run):
 def test_results_that_are_missing_name_the_file_and_the_remedy():
     run = RunFolder(TINY)
     for read in (run.history, run.iterations, run.best_parameters, run.trajectory, run.landscape):
-        with pytest.raises(ResultError, match=r"is missing; run 'qpatch run --stride 10 --depth 1 "):
+        with pytest.raises(ResultError, match=r"is missing; run 'qpatch run --stride 4 --depth 1 "):
             read()
 
 
@@ -286,7 +286,7 @@ def test_values_that_are_not_finite_are_problems(run):
 
 
 def test_stored_runs_are_those_whose_training_is_done_in_a_fixed_order():
-    configs = [TINY.replace(depth=2), TINY, TINY.replace(stride=5), TINY.replace(n_qubits=8, stride=6)]
+    configs = [TINY.replace(depth=2), TINY, TINY.replace(stride=2), TINY.replace(n_qubits=8, image_size=14, stride=6)]
     for config in configs:
         store_training(config, LOSSES)
     (results_folder() / "notes").mkdir()

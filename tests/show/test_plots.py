@@ -36,7 +36,7 @@ def table():
 def test_colors_of_patch_numbers_differ():
     assert len(set(plots.PATCH_COLORS.values())) == len(plots.PATCH_COLORS)
     assert set(plots.PATCH_COLORS) == set(plots.PATCH_MARKERS)
-    assert plots.patch_color(25) == plots.OTHER_COLOR
+    assert plots.patch_color(36) == plots.OTHER_COLOR
 
 
 def test_axes_are_in_units_of_the_trajectory_norm(landscape, ax):

@@ -237,9 +237,9 @@ def test_the_command_refuses_an_unknown_variant():
 
 
 def test_a_replica_from_nothing_through_its_notebooks(shapes, results_folder):
-    fields = ("dataset", "n_qubits", "n_classes", "n_train", "n_test", "batch_size", "epochs")
+    fields = ("dataset", "n_qubits", "n_classes", "image_size", "n_train", "n_test", "batch_size", "epochs")
     settings = [f"--param={name}={getattr(TINY, name)}" for name in fields]
-    result = CliRunner().invoke(app, ["replicas", "--stride", "10", "--depth", "1", "--variant", "double", *settings])
+    result = CliRunner().invoke(app, ["replicas", "--stride", "4", "--depth", "1", "--variant", "double", *settings])
     assert result.exit_code == 0, result.output
     run = replicas.ensemble(TINY)["double"]
     assert run.path == results_folder / "replicas" / "double" / TINY.run_id
