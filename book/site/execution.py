@@ -162,7 +162,7 @@ def _execute_one(notebook: Notebook, file: Path, kept: Kept, timeout: int, stopp
     with tempfile.TemporaryDirectory() as folder:
         testimony = Path(folder) / "testimony"
         try:
-            executed = client.execute(env=os.environ | {witness.VARIABLE: str(testimony)})
+            executed = client.execute(env=os.environ | {witness.VARIABLE: f"{PROJECT}{os.pathsep}{testimony}"})
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             return _account(notebook, at[0], error)
         kept.save(file, executed, testimony.read_text(encoding="utf-8").splitlines())
@@ -172,6 +172,6 @@ def _execute_one(notebook: Notebook, file: Path, kept: Kept, timeout: int, stopp
 def _account(notebook: Notebook, cell: int, error: Exception) -> str:
     """Which cell of a notebook failed, where it is in the source, and how."""
     lines = notebook.cells.metadata.get("source_map", [])
-    where = f", line {lines[cell] + 1}" if len(lines) == len(notebook.cells.cells) else ""
+    where = f", line {lines[cell]}" if len(lines) == len(notebook.cells.cells) else ""
     name = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else type(error).__name__
     return f"{notebook.place}: cell {cell + 1}{where} failed: {name}\n{COLOURS.sub('', str(error))}"

@@ -42,6 +42,7 @@ FRONT_DOOR = """<!DOCTYPE html>
 </html>
 """
 MATHJAX_PARTS = ("tex-chtml.js", "output/chtml", "input/tex/extensions")
+NEWS = "[qpatch] "  # begins the lines of progress
 logger = logging.getLogger(__name__)
 
 
@@ -83,8 +84,12 @@ def execute_notebooks(app: Sphinx, config: Config) -> None:
     contents = parse_toc_yaml(Path(app.srcdir) / config.external_toc_path)
     pages = execution.chapters(contents, config.nb_execution_excludepatterns)
     reported = [reports.report(run) for run in runs]
+
+    def report(line: str) -> None:
+        logger.info("%s%s", NEWS, line)
+
     try:
-        files = execution.execute([*pages, *reported], config.nb_execution_timeout, logger.info)
+        files = execution.execute([*pages, *reported], config.nb_execution_timeout, report)
     except execution.ExecutionError as error:
         raise ExtensionError(str(error)) from error
     reports.remove_reports(runs)

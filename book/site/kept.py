@@ -3,9 +3,10 @@
 What decides about an output, and how a change of it is noticed:
 
 * The package, what makes the site, the benchmarks, data and results (less the runs' caches, which no page reads); the
-  versions of Python and of everything that is installed; the variables ``QPATCH_*``. All together have one digest, the foundation, which names the folder of what is
-  kept. Folders of other foundations are deleted. If it is another one after the notebooks have run than before, somebody
-  changed a file meanwhile: everything executed meanwhile is forgotten, and the build fails.
+  versions of Python and of everything that is installed; the variables ``QPATCH_*``. All together have one digest, the
+  foundation, which names the folder of what is kept. Folders of other foundations are deleted. If it is another one
+  after the notebooks have run than before, somebody changed a file meanwhile: everything executed for it is forgotten,
+  and the build fails.
 * A notebook's place and the code of its cells: the name of the file that keeps its outputs is made from them.
 * Other files and folders of the project that it reads as it runs, such as the chapters that the list of exercises is
   made from. Its kernel notes them (`book.site.witness`); they are kept beside its outputs, each with a digest.
@@ -38,7 +39,7 @@ PASSING = (".ipynb", ".part", ".lock")  # files that come and go, likewise
 WITHOUT_READING = {"pandoc"}  # processes: Jupytext asks for its version when it is imported
 
 
-def foundation(root: Path = PROJECT) -> str:
+def foundation() -> str:
     """Digest of everything that every notebook may depend on; see above."""
     elsewhere = [results_folder(), *map(Path, filter(None, [os.environ.get("QPATCH_DATA")]))]
     digest = hashlib.sha256()
@@ -47,10 +48,10 @@ def foundation(root: Path = PROJECT) -> str:
     for line in sorted({f"{found.name}=={found.version}" for found in distributions()}):
         digest.update(f"{line}\n".encode())
     digest.update(f"{platform.python_version()} {platform.platform()}\n".encode())
-    folders = [*(root / name for name in COVERED), *elsewhere]
+    folders = [*(PROJECT / name for name in COVERED), *elsewhere]
     for path in sorted({path for folder in folders for path in folder.rglob("*")}):
         if path.is_file() and not UNREAD & {*path.parts} and path.suffix not in PASSING:
-            digest.update(f"{os.path.relpath(path, root)} {sha256(path)}\n".encode())
+            digest.update(f"{os.path.relpath(path, PROJECT)} {sha256(path)}\n".encode())
     return digest.hexdigest()
 
 
@@ -81,8 +82,8 @@ class Kept:
     def is_current(self, file: Path) -> bool:
         """Whether a notebook is kept that would show the same if it were executed now."""
         try:
-            witnessed = nbformat.read(file, as_version=4).metadata["witnessed"]
-        except (OSError, ValueError, KeyError):  # not there, damaged, of another make
+            witnessed = json.loads(file.read_text(encoding="utf-8"))["metadata"]["witnessed"]
+        except (OSError, ValueError, KeyError, TypeError):  # not there, damaged, of another make
             return False
         return all(state is not None and _state(line) == state for line, state in witnessed.items())
 

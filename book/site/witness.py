@@ -1,21 +1,20 @@
-"""What a notebook reads beyond its imports: loaded into its kernel, it writes a line for each file, folder and process.
+"""What a notebook reads: loaded into its kernel, this writes a line for each file, folder and process.
 
-`book.site.execution` starts kernels with it; by the lines `book.site.kept` decides whether an output may be shown again.
+`book.site.execution` starts kernels with it; by the lines, `book.site.kept` decides what may be shown again.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
-VARIABLE = "BOOK_WITNESS"  # names the file that the lines go to
+VARIABLE = "BOOK_WITNESS"  # names the project's folder and the file that the lines go to
 STARTED = "started "  # begins the line of a process, whose own reading is not seen
 STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty")
 WRITING = os.O_WRONLY | os.O_RDWR
 
 
-def testify(target: str, root: str) -> None:
+def testify(root: str, target: str) -> None:
     """From now on write to ``target`` every path below ``root``, relative to it, that Python opens to read or lists.
 
     Each line comes once. The first is "." for ``root`` itself: the sign that the witness is there.
@@ -41,4 +40,4 @@ def testify(target: str, root: str) -> None:
 
 
 if VARIABLE in os.environ:
-    testify(os.environ[VARIABLE], str(Path(__file__).resolve().parents[2]))
+    testify(*os.environ[VARIABLE].split(os.pathsep))
