@@ -29,7 +29,8 @@ from qpatch.files import PROJECT
 from qpatch.runs import sweep
 
 # Before the first cell, unseen by it; the kernel's own warnings are not about the notebook.
-KERNEL_ARGUMENTS = [f"--IPKernelApp.exec_lines=__import__({witness.__name__!r});", "--log-level=50"]
+WITNESS = f"__import__('runpy').run_path({witness.__file__!r});"
+KERNEL_ARGUMENTS = [f"--IPKernelApp.exec_lines={WITNESS}", "--log-level=50"]
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 NEWS_SECONDS = 10  # at least between two lines of progress
 
@@ -165,8 +166,15 @@ def _execute_one(notebook: Notebook, file: Path, kept: Kept, timeout: int, stopp
             executed = client.execute(env=os.environ | {witness.VARIABLE: f"{PROJECT}{os.pathsep}{testimony}"})
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             return _account(notebook, at[0], error)
-        kept.save(file, executed, testimony.read_text(encoding="utf-8").splitlines())
+        kept.save(file, executed, _lines(testimony))
     return ""
+
+
+def _lines(testimony: Path) -> list[str]:
+    lines = testimony.read_text(encoding="utf-8").splitlines() if testimony.exists() else []
+    if lines[:1] != ["."]:  # a kernel without a witness may have read anything
+        raise ExecutionError("a kernel started without the witness of what it reads; see book/site/witness.py")
+    return lines
 
 
 def _account(notebook: Notebook, cell: int, error: Exception) -> str:
