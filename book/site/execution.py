@@ -136,7 +136,8 @@ def _execute_all(missing, kept: Kept, timeout: int, workers: int | None, report:
             said[0] = passed
             to_go = len(missing) - len(done)
             left = f", about {sweep.duration(passed / len(done) * to_go)} left" if to_go else ""
-            report(f"{pair[0].place} {'failed' if failure else 'done'}; {len(done)} of {len(missing)} notebooks{left}")
+            outcome = failure.partition("\n")[0] or f"{pair[0].place} done"
+            report(f"{outcome}; {len(done)} of {len(missing)} notebooks{left}")
         return failure
 
     with sweep.environment(dict.fromkeys(sweep.THREAD_VARIABLES, str(threads))), ThreadPoolExecutor(workers) as pool:
