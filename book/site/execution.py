@@ -110,7 +110,7 @@ def execute(
         ExecutionError: notebooks failed, or what they depend on changed meanwhile.
     """
     before = foundation()
-    kept = Kept(before, folder) if folder else Kept(before)
+    kept = Kept(before, folder)
     files = [kept.file(notebook.place, notebook.code) for notebook in notebooks]
     missing = [(notebook, file) for notebook, file in zip(notebooks, files, strict=True) if not kept.is_current(file)]
     report(f"{len(missing)} of {len(notebooks)} notebooks to execute")

@@ -60,10 +60,11 @@ class Kept:
 
     Args:
         digest: of the foundation.
-        folder: of all foundations; what it keeps for others is deleted.
+        folder: of all foundations, by default the book's; what it keeps for others is deleted.
     """
 
-    def __init__(self, digest: str, folder: Path = KEPT):
+    def __init__(self, digest: str, folder: Path | None = None):
+        folder = folder or KEPT
         self.path = folder / digest
         for other in folder.glob("*/"):
             if other != self.path:
@@ -90,6 +91,13 @@ class Kept:
     def forget(self) -> None:
         """Delete everything that is kept for this foundation."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def read_kept(file: Path) -> nbformat.NotebookNode:
+    """A notebook that is kept, as it was executed."""
+    notebook = nbformat.read(file, as_version=4)
+    del notebook.metadata["witnessed"]
+    return notebook
 
 
 def _is_covered(line: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 
 from book.site.execution import Notebook, parse
+from book.site.kept import read_kept
 from qpatch.config import run_label
 from qpatch.files import PROJECT, write_atomically
 from qpatch.runs.profiles import profile_runs
@@ -54,8 +55,8 @@ def report_file(run: RunFolder) -> Path:
 
 def write_report(executed: Path, target: Path) -> None:
     """Put an executed report where Sphinx finds it, marked as written here."""
-    notebook = nbformat.read(executed, as_version=4)
-    notebook.metadata = {key: value for key, value in notebook.metadata.items() if key != "witnessed"} | {MARK: True}
+    notebook = read_kept(executed)
+    notebook.metadata[MARK] = True
     write_atomically(target, nbformat.writes(notebook).encode())
 
 

@@ -93,6 +93,13 @@ def test_nothing_is_kept_of_a_build_in_which_package_data_or_results_changed(boo
     assert not list((book.root / "_build").rglob("*.ipynb"))
 
 
+def test_a_kernel_without_its_witness_is_refused(book, monkeypatch):
+    monkeypatch.setattr(execution, "KERNEL_ARGUMENTS", [])
+    book.page("one", "1")
+    with pytest.raises(ExecutionError, match="without the witness of what it reads"):
+        book.build("one")
+
+
 def test_notebooks_run_side_by_side(book):
     """Each waits for a file that the other one writes."""
     wait = "import pathlib, time\npathlib.Path('{}').touch()\nwhile not pathlib.Path('{}').exists(): time.sleep(0.05)"
