@@ -6,6 +6,7 @@ kept of an earlier build is not executed again; `book.site.kept` says what that 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
@@ -25,6 +26,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 
 from book.site import witness
 from book.site.kept import Kept, foundation
+from book.site.nursery import Nursery, is_possible
 from qpatch.files import PROJECT
 from qpatch.runs import sweep
 
@@ -129,7 +131,7 @@ def _execute_all(missing, kept: Kept, timeout: int, workers: int | None, report:
     stopped, began, done, said = threading.Event(), time.monotonic(), [], [0.0]
 
     def task(pair: tuple[Notebook, Path]) -> str:
-        failure = _execute_one(*pair, kept, timeout, stopped)
+        failure = _execute_one(*pair, kept, timeout, stopped, nursery)
         done.append(pair[0].place)
         passed = time.monotonic() - began
         if failure or len(done) == len(missing) or passed - said[0] > NEWS_SECONDS:
@@ -140,7 +142,10 @@ def _execute_all(missing, kept: Kept, timeout: int, workers: int | None, report:
             report(f"{outcome}; {len(done)} of {len(missing)} notebooks{left}")
         return failure
 
-    with sweep.environment(dict.fromkeys(sweep.THREAD_VARIABLES, str(threads))), ThreadPoolExecutor(workers) as pool:
+    variables = dict.fromkeys(sweep.THREAD_VARIABLES, str(threads))
+    many = len(missing) > workers  # for fewer, the imports of the nursery gain nothing
+    nurseries = Nursery() if is_possible() and many else contextlib.nullcontext()
+    with sweep.environment(variables), nurseries as nursery, ThreadPoolExecutor(workers) as pool:
         try:
             return list(filter(None, pool.map(task, missing)))
         except BaseException:
@@ -148,7 +153,7 @@ def _execute_all(missing, kept: Kept, timeout: int, workers: int | None, report:
             raise
 
 
-def _execute_one(notebook: Notebook, file: Path, kept: Kept, timeout: int, stopped: threading.Event) -> str:
+def _execute_one(notebook: Notebook, file: Path, kept: Kept, timeout: int, stopped, nursery: Nursery | None) -> str:
     """Execute a notebook and keep it; an account of what failed, empty if nothing did."""
     at = [0]  # the cell that runs
 
@@ -161,6 +166,8 @@ def _execute_one(notebook: Notebook, file: Path, kept: Kept, timeout: int, stopp
         nbformat.from_dict(notebook.cells), timeout=timeout, kernel_name="python3", on_cell_start=begin,
         resources={"metadata": {"path": str(notebook.folder)}}, extra_arguments=KERNEL_ARGUMENTS,
     )  # fmt: skip
+    if nursery:
+        nursery.provide(client)
     with tempfile.TemporaryDirectory() as folder:
         testimony = Path(folder) / "testimony"
         try:
