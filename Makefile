@@ -37,7 +37,7 @@ student: setup  ## write notebooks for students (stubs) and instructors (solutio
 	$(BIN)/python -m book.site.course
 
 test: setup  ## run the test suite, on all processors
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
 
 test-slow: setup  ## run the tests of minutes or more
 	$(BIN)/python -m pytest -m slow

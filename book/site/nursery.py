@@ -139,11 +139,20 @@ def _become_kernel(nursery: int, arguments: list[str], env: dict[str, str], cwd:
         os.environ.update(env)
         os.chdir(cwd)
         sys.path[:] = [path for path in sys.path if path]  # the kernel puts its own folder there
+        _renew_randomness()
         # It ends if the nursery does.
         launch_new_instance(argv=[*arguments, f"--IPKernelApp.parent_handle={nursery}"])
         status = 0
     finally:
         os._exit(status)
+
+
+def _renew_randomness() -> None:
+    """As in a process that was started: global generators begin somewhere else in each. Python's own does by itself."""
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
+    if "torch" in sys.modules:
+        sys.modules["torch"].seed()
 
 
 def is_possible() -> bool:

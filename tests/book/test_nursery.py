@@ -63,6 +63,12 @@ def test_kernels_share_nothing(forked, tmp_path):
     assert before.text == after.text == "False None 1.5\n"
 
 
+def test_global_generators_begin_somewhere_else_in_each(forked, tmp_path):
+    code = "import random, numpy\nprint(random.random(), numpy.random.random())"
+    first, second = (run(forked, tmp_path, code)[0][0].text.split() for _ in range(2))
+    assert not set(first) & set(second)
+
+
 def test_the_death_of_a_kernel_is_noticed(forked, tmp_path):
     with pytest.raises(DeadKernelError):
         run(forked, tmp_path, "import os\nos._exit(1)")
