@@ -1,10 +1,18 @@
 """Notebooks executed side by side, kept, refused: with kernels of their own in a project of a few files."""
 
+from types import SimpleNamespace
+
 import nbformat
 import pytest
+import yaml
+from myst_nb.core.config import NbParserConfig
+from myst_nb.core.read import create_nb_reader
+from myst_parser.config.main import MdParserConfig
 
 from book.site import execution, kept, nursery
 from book.site.execution import ExecutionError, chapters, execute, parse, read
+from book.site.extension import read_executed
+from qpatch.files import PROJECT
 
 HEADER = "---\njupytext:\n  text_representation:\n    extension: .md\n    format_name: myst\n---\n\n"
 PAGE = HEADER + "# {title}\n\n{text}\n\n```{{code-cell}} ipython3\n:tags: [hide-input]\n\n{code}\n```\n"
@@ -116,6 +124,22 @@ def test_a_page_that_changed_since_it_was_executed_is_refused(tmp_path, book):
     assert read(text.replace("Text", "Words"), str(file)).cells[0].source == "# a\n\nWords"
     with pytest.raises(ValueError, match="changed while the book was built"):
         read(text.replace("print(1)", "print(2)"), str(file))
+
+
+def test_sphinx_reads_a_chapter_with_its_outputs(tmp_path, book):
+    """By the reader that myst-nb chooses for it, and for no other page."""
+    text = PAGE.format(title="a", text="Text", code="print(1)")
+    done = parse(text)
+    done.cells[1].outputs = [nbformat.v4.new_output("stream", text="1\n")]
+    nbformat.write(done, tmp_path / "executed.ipynb")
+    page, other = (str(tmp_path / "book" / name) for name in ("a.md", "b.md"))
+    settings = SimpleNamespace(mystnb_config=NbParserConfig())
+    config = SimpleNamespace(qpatch_executed={page: str(tmp_path / "executed.ipynb")})
+    read_executed(SimpleNamespace(env=settings, config=config))
+    readers = [create_nb_reader(path, MdParserConfig(), settings.mystnb_config, text) for path in (page, other)]
+    outputs = [[cell.outputs for cell in reader.read(text).cells[1:]] for reader in readers]
+    assert outputs == [[[{"output_type": "stream", "name": "stdout", "text": "1\n"}]], [[]]]
+    assert yaml.safe_load((PROJECT / "_config.yml").read_text())["execute"]["execute_notebooks"] == "off"
 
 
 def test_chapters_are_the_notebooks_of_the_contents(book):
