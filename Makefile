@@ -5,8 +5,8 @@ PROFILE ?= paper
 PORT ?= 8000
 # Options of the benchmarks, such as BENCH="--only steps errors" or BENCH="--device cuda".
 BENCH ?=
-# Where pip finds torch; empty means PyPI, whose Linux build brings CUDA. A CPU build, smaller by gigabytes:
-# make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# Where pip finds torch: an index, or pypi, whose Linux build brings gigabytes of CUDA libraries. Empty means on Linux
+# PyTorch's own index of builds without CUDA, see .ci/install_torch.py.
 TORCH_INDEX ?=
 # Public address of the repository, for the book's launch buttons; the publishing workflow sets it, empty means none.
 export QPATCH_REPOSITORY_URL ?=
@@ -18,6 +18,7 @@ export QPATCH_PDF ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+TORCH_BUILD := $(VENV)/.torch
 SITE := _build/html
 
 .DEFAULT_GOAL := help
@@ -30,22 +31,21 @@ help:  ## list these targets
 setup: $(INSTALLED)  ## create .venv and install everything (PYTHON=python3, TORCH_INDEX=)
 
 book: setup  ## run the missing class-profile runs, execute all chapters, build the site
-	$(BIN)/qpatch sweep --profile class
-	$(BIN)/jupyter-book build . --all -W -n --keep-going
-	@echo "The book is at $(CURDIR)/$(SITE)/index.html"
+	@$(BIN)/python -m book.site.build
 
 student: setup  ## write notebooks for students (stubs) and instructors (solutions, executed) into _build
 	$(BIN)/python -m book.site.course
 
-test: setup  ## run the test suite
-	$(BIN)/python -m pytest
+test: setup  ## run the test suite, on all processors
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
 
 test-slow: setup  ## run the tests of minutes or more
 	$(BIN)/python -m pytest -m slow
 
-lint: setup  ## check style and format
+lint: setup  ## check style, format and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 
 spell: setup  ## check the spelling of the prose; words no dictionary knows are in book/words.txt
 	@command -v hunspell >/dev/null && hunspell -D 2>&1 </dev/null | grep -q en_GB || { \
@@ -77,14 +77,23 @@ clean:  ## remove the built book and the tools' caches; results and .venv stay
 $(SITE)/index.html:
 	@echo "There is no $@ yet: run \`make book\` first." >&2; exit 1
 
-# torch comes first, alone, so that TORCH_INDEX serves it and nothing else.
+# A build of torch that is asked for by name and is not the one that was installed last is installed.
+ifneq ($(TORCH_INDEX),)
+ifneq ($(TORCH_INDEX),$(shell cat $(TORCH_BUILD) 2>/dev/null))
+.PHONY: $(INSTALLED)
+endif
+endif
+
+# Nothing is compiled ahead: of most packages only a part is ever imported.
 $(INSTALLED): requirements.txt requirements-nodeps.txt constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "$(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo not found); Python 3.11 or later is needed," \
 	    "for example: make setup PYTHON=python3.11" >&2; exit 1; }
+	@echo "[1 of 4, set-up] some two minutes, most of it a download; the small runs, the notebooks and the pages of" \
+	  "make book take some ten more on two processors"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$$(grep '^torch==' requirements.txt)"
-	$(BIN)/pip install --requirement requirements.txt --constraint constraints.txt
-	$(BIN)/pip install --no-deps --requirement requirements-nodeps.txt
-	$(BIN)/pip install --no-deps --editable .
+	$(BIN)/python .ci/install_torch.py "$(TORCH_INDEX)" --no-compile
+	$(BIN)/pip install --no-compile --requirement requirements.txt --constraint constraints.txt
+	$(BIN)/pip install --no-compile --no-deps --requirement requirements-nodeps.txt --editable .
+	@echo "$(TORCH_INDEX)" > $(TORCH_BUILD)
 	@touch $@

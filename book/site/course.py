@@ -13,11 +13,11 @@ from pathlib import Path
 
 import jupytext
 import nbformat
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from book.site.execution import ExecutionError, Notebook, execute
 from book.site.exercises import LEVELS, YOUR_TEXT, Exercise, exercises_of, pages
+from book.site.kept import read_kept
 from book.site.myst import Labels, blocks, cell_figure, collect_labels, plain, plain_code
 from qpatch.files import PROJECT, write_atomically
 
@@ -74,35 +74,24 @@ def instructor_cells(exercise: Exercise, labels: Labels) -> list[nbformat.Notebo
     return cells
 
 
-def execute(notebook: nbformat.NotebookNode, allow_errors: bool = False) -> nbformat.NotebookNode:
-    """Run a notebook's cells in a kernel of its own, in the project's folder, outputs in place.
+def write(kind: str, folder: Path) -> list[Path]:
+    """Write the notebooks of one kind, 'student' or 'instructor', the latter executed; returns their paths.
 
     Raises:
-        CellExecutionError: a cell failed and that is not allowed.
-        nbclient.exceptions.CellTimeoutError: a cell took more than `TIMEOUT` seconds.
+        ExecutionError: solutions failed; the message names all of them.
     """
-    options = {"timeout": TIMEOUT, "kernel_name": "python3", "allow_errors": allow_errors}
-    options["extra_arguments"] = ["--log-level=50"]  # the kernel's own warnings are not about the notebook
-    return NotebookClient(notebook, resources={"metadata": {"path": str(PROJECT)}}, **options).execute()
-
-
-def write(kind: str, folder: Path) -> list[Path]:
-    """Write the notebooks of one kind, 'student' or 'instructor', the latter executed; returns their paths."""
-    book, written = pages(), []
-    labels = collect_labels(book)
-    for page in book:
-        if not exercises_of(page):
-            continue
-        notebook = {"student": student_notebook, "instructor": instructor_notebook}[kind](page, labels)
-        if kind == "instructor":
-            try:
-                execute(notebook)
-            except CellExecutionError as error:
-                raise SystemExit(f"{page.relative_to(PROJECT)}: a solution failed\n{error}") from error
-        path = folder / f"{len(written) + 1:02d}-{page.stem}.ipynb"
+    book = [page for page in pages() if exercises_of(page)]
+    labels = collect_labels(pages())
+    make = {"student": student_notebook, "instructor": instructor_notebook}[kind]
+    notebooks = [make(page, labels) for page in book]
+    if kind == "instructor":
+        places = [f"solutions of {page.relative_to(PROJECT)}" for page in book]
+        solutions = [Notebook(place, cells, PROJECT) for place, cells in zip(places, notebooks, strict=True)]
+        notebooks = [read_kept(file) for file in execute(solutions, TIMEOUT, print)]
+    paths = [folder / f"{number:02d}-{page.stem}.ipynb" for number, page in enumerate(book, start=1)]
+    for path, notebook in zip(paths, notebooks, strict=True):
         write_atomically(path, nbformat.writes(notebook).encode())
-        written.append(path)
-    return written
+    return paths
 
 
 def _question(exercise: Exercise, labels: Labels) -> list[nbformat.NotebookNode]:
@@ -152,7 +141,10 @@ def main(arguments: list[str] | None = None) -> None:
     if unknown := [kind for kind in kinds if kind not in ("student", "instructor")]:
         parser.error(f"{unknown[0]!r} is no kind of notebook; name student or instructor, or neither for both")
     for kind in kinds:
-        written = write(kind, options.into / kind)
+        try:
+            written = write(kind, options.into / kind)
+        except ExecutionError as error:
+            raise SystemExit(str(error)) from error
         print(f"{len(written)} {kind} notebooks in {options.into / kind}")
 
 

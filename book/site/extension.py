@@ -1,6 +1,7 @@
 """Sphinx extension of the book: what `_config.yml` alone cannot say.
 
-* Before a build it renders the run reports (`book.site.reports`), so that the table of contents finds them.
+* Before a build it executes chapters and run reports (`book.site.execution`), so that the table of contents finds
+  these and Sphinx has only to read.
 * plotly.js and MathJax come from the installed packages into the site: no page asks another host for anything.
 * Every chapter can be downloaded as an executed notebook.
 * Links to the repository and launch buttons appear where the environment names the repository's address.
@@ -21,6 +22,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
+from sphinx_external_toc.parsing import parse_toc_yaml
 
 from book.site.downloads import write_download
 from book.site.myst import collect_labels
@@ -40,13 +42,16 @@ FRONT_DOOR = """<!DOCTYPE html>
 </html>
 """
 MATHJAX_PARTS = ("tex-chtml.js", "output/chtml", "input/tex/extensions")
+NEWS = "[qpatch] "  # begins the lines of progress
 logger = logging.getLogger(__name__)
 
 
 def setup(app: Sphinx) -> dict:
     leave_out_thebe(app)
+    app.add_config_value("qpatch_executed", {}, "")  # file of the outputs of each chapter
     # 400: before the table of contents is read, at the default priority of 500.
-    app.connect("config-inited", render_run_reports, priority=400)
+    app.connect("config-inited", execute_notebooks, priority=400)
+    app.connect("builder-inited", read_executed, priority=600)  # after myst-nb has made its configuration
     app.connect("config-inited", link_repository, priority=400)
     app.connect("html-page-context", offer_notebook, priority=400)  # before the theme makes its buttons
     app.connect("html-page-context", add_scripts)
@@ -66,15 +71,41 @@ def leave_out_thebe(app: Sphinx) -> None:
             app.events.listeners[event] = kept
 
 
-def render_run_reports(app: Sphinx, config: Config) -> None:
-    """Execute the report of every stored run; a book without a single run is an error that tells the remedy."""
-    from book.site.reports import render_reports, reported_runs
+def execute_notebooks(app: Sphinx, config: Config) -> None:
+    """Execute every chapter and the report of every stored run, and leave them for Sphinx to read.
 
-    runs = reported_runs()
+    A book without a single run is an error that tells the remedy.
+    """
+    from book.site import execution, reports
+
+    runs = reports.reported_runs()
     if not runs:
         raise ExtensionError("there are no results to show; make some with 'qpatch sweep --profile class'")
-    logger.info("[qpatch] rendering %d run reports", len(runs))
-    render_reports(runs)
+    contents = parse_toc_yaml(Path(app.srcdir) / config.external_toc_path)
+    pages = execution.chapters(contents, config.nb_execution_excludepatterns)
+    reported = [reports.report(run) for run in runs]
+
+    def report(line: str) -> None:
+        logger.info("%s%s", NEWS, line)
+
+    try:
+        files = execution.execute([*pages, *reported], config.nb_execution_timeout, report)
+    except execution.ExecutionError as error:
+        raise ExtensionError(str(error)) from error
+    reports.remove_reports(runs)
+    for run, file in zip(runs, files[len(pages) :], strict=True):
+        reports.write_report(file, reports.report_file(run))
+    config.qpatch_executed = {
+        str(Path(app.srcdir) / page.place): str(file) for page, file in zip(pages, files[: len(pages)], strict=True)
+    }
+
+
+def read_executed(app: Sphinx) -> None:
+    """Let Sphinx read each chapter together with the outputs that its execution has left; see `execution.read`."""
+    app.env.mystnb_config.custom_formats |= {
+        page: ("book.site.execution.read", {"executed": file}, False)
+        for page, file in app.config.qpatch_executed.items()
+    }
 
 
 def link_repository(app: Sphinx, config: Config) -> None:

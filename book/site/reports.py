@@ -1,24 +1,25 @@
-"""Run reports: one parameterised notebook, executed by Papermill once for every stored run when the book is built."""
+"""Run reports: one parameterised notebook, executed by the build once for every stored run."""
 
 from __future__ import annotations
 
-import tempfile
+import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import jupytext
-import papermill
+import nbformat
 
+from book.site.execution import Notebook, parse
+from book.site.kept import read_kept
 from qpatch.config import run_label
-from qpatch.files import PROJECT
-from qpatch.runs import sweep
+from qpatch.files import PROJECT, write_atomically
 from qpatch.runs.profiles import profile_runs
 from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import stored_runs
 
 SOURCE = PROJECT / "book" / "reports" / "report.md"
 TITLE = "# Run report"  # of the source; each report has a title of its own
+PARAMETER = 'run_id = ""'  # likewise, as for Papermill; each report's is its run
+MARK = "qpatch_report"  # in the metadata of what is written here
 
 
 def report_title(run: RunFolder) -> str:
@@ -37,39 +38,38 @@ def reported_runs(root: Path | None = None) -> list[RunFolder]:
     return [run for run in stored_runs(root) if run.config not in seeds]
 
 
-def render_reports(runs: Sequence[RunFolder], workers: int | None = None) -> list[Path]:
-    """Execute the report of every one of the runs, ``book/reports/<run id>.ipynb``, and return the files.
-
-    Reports of runs that are no longer there are removed. ``workers`` notebooks run at a time, by default as in a sweep.
-
-    Raises:
-        papermill.PapermillExecutionError: a cell failed; the executed notebook stays for inspection.
-    """
-    targets = [SOURCE.with_name(f"{run.run_id}.ipynb") for run in runs]
-    for stale in set(SOURCE.parent.glob("*.ipynb")) - set(targets):
-        stale.unlink()
-    workers, threads = sweep.share_processors(len(runs), workers)
-    with sweep.environment(dict.fromkeys(sweep.THREAD_VARIABLES, str(threads))), ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(render_report, runs, targets))
-
-
-def render_report(run: RunFolder, target: Path) -> Path:
-    """Execute the report of one run into ``target``."""
+def report(run: RunFolder) -> Notebook:
+    """The report of one run, not executed yet."""
     text = SOURCE.read_text(encoding="utf-8")
-    if text.count(TITLE + "\n") != 1:
-        raise ValueError(f"{SOURCE} must hold the line {TITLE!r} once")
-    notebook = jupytext.reads(text.replace(TITLE, f"# {report_title(run)}"), fmt="md:myst")
-    with tempfile.TemporaryDirectory() as folder:
-        plain = Path(folder) / "report.ipynb"
-        jupytext.write(notebook, plain)
-        executed = papermill.execute_notebook(
-            str(plain), str(target), parameters={"run_id": run.run_id}, kernel_name="python3",
-            cwd=str(SOURCE.parent), progress_bar=False,
-        )  # fmt: skip
-    executed.metadata.pop("papermill")  # paths of this machine, which are no reader's business
-    for cell in executed.cells:
-        cell.metadata.pop("papermill", None)
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.metadata.tags.append("remove-cell")  # the page says which run it is
-    jupytext.write(executed, target, fmt="ipynb")
-    return target
+    for line, value in ((TITLE, f"# {report_title(run)}"), (PARAMETER, f'run_id = "{run.run_id}"')):
+        if text.count(f"\n{line}\n") != 1:
+            raise ValueError(f"{SOURCE} must hold the line {line!r} once")
+        text = text.replace(f"\n{line}\n", f"\n{value}\n")
+    return Notebook(report_file(run).relative_to(PROJECT).as_posix(), parse(text), SOURCE.parent)
+
+
+def report_file(run: RunFolder) -> Path:
+    """Where Sphinx finds a run's report."""
+    return SOURCE.with_name(f"{run.run_id}.ipynb")
+
+
+def write_report(executed: Path, target: Path) -> None:
+    """Put an executed report where Sphinx finds it, marked as written here."""
+    notebook = read_kept(executed)
+    notebook.metadata[MARK] = True
+    write_atomically(target, nbformat.writes(notebook).encode())
+
+
+def remove_reports(wanted: Sequence[RunFolder], folder: Path = SOURCE.parent) -> None:
+    """Delete the reports of all runs but the ``wanted`` ones; notebooks that were not written here stay."""
+    names = {report_file(run).name for run in wanted}
+    for file in folder.glob("*.ipynb"):
+        if file.name not in names and _is_ours(file):
+            file.unlink()
+
+
+def _is_ours(file: Path) -> bool:
+    try:
+        return MARK in json.loads(file.read_text(encoding="utf-8"))["metadata"]
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -5,11 +5,15 @@ import re
 import jupytext
 import nbformat
 import pytest
+from nbclient import NotebookClient
 
-from book.site import course, exercises
+from book.site import course, kept
 from book.site.exercises import ExerciseError, exercises_of, overview, pages
 from book.site.myst import collect_labels, parser
+from book.site.nursery import Nursery, is_possible
 from qpatch.checks.compare import AnswerError
+from qpatch.files import PROJECT
+from qpatch.runs.sweep import THREAD_VARIABLES, environment
 
 WITH_EXERCISES = [page for page in pages() if exercises_of(page)]
 BOOK_ONLY = re.compile(
@@ -69,11 +73,11 @@ def test_chapters_are_kept_whole(page):
         if cell.cell_type == "code" and not set(kinds) & set(cell.metadata.get("tags", []))
     ]
     assert len(own) == len(chapter)
-    for kept, original in zip(own, chapter, strict=True):
-        assert not BOOK_ONLY.search(kept)
-        lines = zip(kept.splitlines(), original.splitlines(), strict=True)
+    for code, original in zip(own, chapter, strict=True):
+        assert not BOOK_ONLY.search(code)
+        lines = zip(code.splitlines(), original.splitlines(), strict=True)
         assert all(line == before or BOOK_ONLY.search(before) for line, before in lines)
-        compile(kept, page.name, "exec")
+        compile(code, page.name, "exec")
     for exercise in exercises_of(page):
         assert (("check", exercise.label) in tagged) == bool(exercise.check)
         assert any(exercise.title in cell.source for cell in notebook.cells if cell.cell_type == "markdown")
@@ -90,14 +94,29 @@ def _patches():
     return next(page for page in WITH_EXERCISES if page.stem == "patches")
 
 
-def test_a_student_notebook_fails_at_its_stubs_only(page):
+@pytest.fixture(scope="module")
+def nursery():
+    """Where kernels come from, on one thread each: their imports, most of their time, are done once."""
+    with environment(dict.fromkeys(THREAD_VARIABLES, "1")):
+        if not is_possible():
+            yield None
+        else:
+            with Nursery() as one:
+                yield one
+
+
+def test_a_student_notebook_fails_at_its_stubs_only(page, nursery):
     """In a kernel: one chapter whole, of the others the exercises, for the build runs their own cells."""
     notebook = course.student_notebook(page, LABELS)
     if page != _patches():
         notebook.cells = [
             cell for cell in notebook.cells if {*cell.metadata.get("tags", [])} & {"given", "stub", "check"}
         ]
-    executed = course.execute(notebook, allow_errors=True)
+    options = {"timeout": course.TIMEOUT, "allow_errors": True, "extra_arguments": ["--log-level=50"]}
+    client = NotebookClient(notebook, resources={"metadata": {"path": str(PROJECT)}}, **options)
+    if nursery:
+        nursery.provide(client)
+    executed = client.execute()
     failed = []
     for cell in executed.cells:
         errors = [output for output in cell.get("outputs", []) if output.output_type == "error"]
@@ -109,11 +128,25 @@ def test_a_student_notebook_fails_at_its_stubs_only(page):
     assert failed == [exercise.label for exercise in exercises_of(page) if exercise.check]
 
 
-def test_an_instructor_notebook_runs_clean():
-    executed = course.execute(course.instructor_notebook(_patches(), LABELS))
+def test_an_instructor_notebook_runs_clean(tmp_path, monkeypatch):
+    monkeypatch.setattr(course, "pages", lambda: [_patches()])
+    monkeypatch.setattr(kept, "KEPT", tmp_path / "kept")
+    (file,) = course.write("instructor", tmp_path)
+    executed = nbformat.read(file, as_version=4)
+    assert "witnessed" not in executed.metadata
     shown = "".join(output.get("text", "") for cell in executed.cells for output in cell.get("outputs", []))
     passed = re.findall(r"^(ex-[\w-]+): correct$", shown, flags=re.MULTILINE)
     assert passed == [exercise.label for exercise in exercises_of(_patches()) if exercise.check]
+
+
+def test_a_solution_that_fails_is_named(tmp_path, monkeypatch):
+    page = tmp_path / "wrong.md"
+    page.write_text(_page(tmp_path).read_text().replace("import math", "1 / 0"))
+    monkeypatch.setattr(course, "pages", lambda: [page])
+    monkeypatch.setattr(course, "PROJECT", tmp_path)
+    monkeypatch.setattr(kept, "KEPT", tmp_path / "kept")
+    with pytest.raises(SystemExit, match=r"solutions of wrong.md: cell \d+ failed: ZeroDivisionError"):
+        course.main(["instructor", "--into", str(tmp_path)])
 
 
 def test_the_command_writes_what_it_is_asked_for(tmp_path, monkeypatch, capsys):
@@ -207,6 +240,7 @@ def test_sources_that_break_the_rules_are_refused(tmp_path, title, solution, mes
 
 def test_the_overview_lists_every_exercise_once():
     table = overview("../")
-    for exercise in exercises.all_exercises():
-        assert table.count(f"<{exercise.label}>`") == 1
-    assert len(table.splitlines()) == 2 + len(exercises.all_exercises())
+    listed = [exercise.label for page in WITH_EXERCISES for exercise in exercises_of(page)]
+    assert len(listed) == len(set(listed)) > 0
+    assert [table.count(f"<{label}>`") for label in listed] == [1] * len(listed)
+    assert len(table.splitlines()) == 2 + len(listed)

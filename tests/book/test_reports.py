@@ -2,10 +2,11 @@ import tomllib
 from pathlib import Path
 
 import jupytext
+import nbformat
 import yaml
 
 from book.site.extension import REPOSITORY_VARIABLE, link_repository
-from book.site.reports import SOURCE, TITLE, report_title, reported_runs
+from book.site.reports import SOURCE, TITLE, remove_reports, report, report_title, reported_runs, write_report
 from qpatch.config import RunConfig
 from qpatch.files import PROJECT
 from qpatch.runs.profiles import profile_runs
@@ -31,6 +32,33 @@ def test_the_report_has_one_parameter_and_one_title():
     cells = jupytext.reads(text, fmt="md:myst").cells
     tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     assert tagged == ['run_id = ""']
+
+
+def test_a_report_is_the_notebook_with_its_run_and_title():
+    made = report(RunFolder(RunConfig(stride=3, depth=100)))
+    assert made.place == "book/reports/mnist-s3-d100-seed1001.ipynb"
+    assert made.code[0] == 'run_id = "mnist-s3-d100-seed1001"'
+    assert made.code[1:] == [cell.source for cell in jupytext.read(SOURCE).cells if cell.cell_type == "code"][1:]
+    assert made.cells.cells[0].source == "# Paper run: 9 patches, depth 100"
+
+
+def test_only_reports_that_the_build_has_written_are_removed(tmp_path):
+    """Somebody's own notebook beside them stays, even one that is no notebook at all."""
+    run, gone = (RunFolder(RunConfig(depth=depth)) for depth in (50, 100))
+    for one in (run, gone):
+        executed = tmp_path / "executed"
+        cells = report(one).cells
+        cells.metadata["witnessed"] = {}  # as what is kept is
+        nbformat.write(cells, executed)
+        write_report(executed, tmp_path / f"{one.run_id}.ipynb")
+    nbformat.write(nbformat.v4.new_notebook(metadata={"title": "mine"}), tmp_path / "mine.ipynb")
+    (tmp_path / "damaged.ipynb").write_text("[]")
+    remove_reports([run], tmp_path)
+    assert sorted(file.name for file in tmp_path.glob("*.ipynb")) == [
+        "damaged.ipynb",
+        "mine.ipynb",
+        f"{run.run_id}.ipynb",
+    ]
 
 
 def test_every_chapter_is_in_the_table_of_contents():

@@ -1,13 +1,16 @@
 """The notebooks that readers download: complete, readable in plain Jupyter, and running outside the book."""
 
 import ast
-from pathlib import Path
 
 import nbformat
 import pytest
+from myst_nb.core.read import is_myst_markdown_notebook
 from nbclient import NotebookClient
 
-SITE = Path(__file__).parents[2] / "_build" / "html"
+from book.site.exercises import pages
+from qpatch.files import PROJECT
+
+SITE = PROJECT / "_build" / "html"
 SOURCES = SITE / "_sources"
 NOTEBOOKS = sorted(path.relative_to(SOURCES).as_posix() for path in SOURCES.rglob("*.ipynb"))
 EXECUTED = "book/paper/introduction.ipynb"  # by the build, too, but in the book's folder
@@ -43,10 +46,19 @@ def test_notebook_tells_nothing_of_the_machine_that_built_it(name):
     assert "papermill" not in read(name).metadata
 
 
-def test_every_chapter_has_a_notebook():
-    executed = SITE.parent / "jupyter_execute"
-    assert set(NOTEBOOKS) >= {path.relative_to(executed).as_posix() for path in executed.glob("book/paper/*.ipynb")}
+def test_every_chapter_and_report_has_a_notebook():
+    written = [page for page in pages() if is_myst_markdown_notebook(page.read_text())]
+    reports = list(PROJECT.glob("book/reports/*-seed*.ipynb"))
+    assert set(NOTEBOOKS) == {file.relative_to(PROJECT).with_suffix(".ipynb").as_posix() for file in written + reports}
     assert EXECUTED in NOTEBOOKS
+
+
+@pytest.mark.parametrize("name", [name for name in NOTEBOOKS if "/notebooks/" not in name])
+def test_notebook_is_executed(name):
+    """Every cell in order, as the book shows it; those of the study are executed by `qpatch run`."""
+    code = [cell for cell in read(name).cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert any(cell.outputs for cell in code)
 
 
 def test_downloaded_notebook_runs_in_another_folder(tmp_path):
