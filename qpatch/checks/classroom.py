@@ -73,4 +73,4 @@ def largest_eigenvalue(config: RunConfig) -> float:
     """
     run = trained(config)
     curvature = LossCurvature(run.model, run.data.train)
-    return float(extreme_eigenpairs(curvature.product, curvature.like, k=1, smallest=0, tolerance=1e-3).largest[0])
+    return float(extreme_eigenpairs(curvature.hessian, k=1, smallest=0, tolerance=1e-3).largest[0])

@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "loss": ["LossCurvature"],
+        "products": ["Product"],
         "spectrum": ["extreme_eigenpairs", "trace"],
         "density": ["lanczos", "spectral_density"],
         "power": ["dense_hessian", "hessian_vector_product", "power_iteration"],

@@ -15,6 +15,7 @@ from torch.autograd import forward_ad
 from torch.nn.functional import cross_entropy, softmax
 from tqdm import tqdm
 
+from qpatch.curvature.products import Product
 from qpatch.data import Split
 from qpatch.engine.circuit import Prepared
 from qpatch.engine.kept import Kept
@@ -46,29 +47,37 @@ class LossCurvature:
         self._kept, self._kept_at = None, None
 
     @property
-    def like(self) -> torch.Tensor:
-        """A flat vector of the right size, dtype and device: the parameters themselves."""
+    def point(self) -> torch.Tensor:
+        """The model's present parameters, flat."""
         return torch.cat([self.model.angles.detach().flatten(), self.model.bias.detach().flatten()])
 
     def gradient(self) -> torch.Tensor:
         """Gradient of the mean loss, flat."""
         return self._gradient(self.model.angles, along_bias=None, kept=Kept(0))
 
-    def product(self, vector: torch.Tensor) -> torch.Tensor:
-        """Hessian of the mean loss times a flat vector, exactly."""
+    @property
+    def hessian(self) -> Product:
+        """The Hessian of the mean loss, by exact products with flat vectors."""
+        return Product(self._hessian_product, self.point)
+
+    @property
+    def gauss_newton(self) -> Product:
+        """The Gauss-Newton part of the Hessian: the mean of ``J^T (diag(p) - p p^T) J``.
+
+        J is the Jacobian of an image's logits by the parameters, p their softmax (Schraudolph, 2002).
+        """
+        return Product(self._gauss_newton_product, self.point)
+
+    def _hessian_product(self, vector: torch.Tensor) -> torch.Tensor:
         along_angles, along_bias = self._split(vector)
-        if self._kept_at is None or not torch.equal(self._kept_at, self.like):
+        if self._kept_at is None or not torch.equal(self._kept_at, self.point):
             self._kept = None  # what was kept elsewhere is free before room is looked for
-            self._kept, self._kept_at = Kept(_room(self.like.device)), self.like
+            self._kept, self._kept_at = Kept(_room(self.model.bias.device)), self.point
         with forward_ad.dual_level():
             angles = forward_ad.make_dual(self.model.angles, along_angles)
             return _tangent(self._gradient(angles, along_bias, self._kept))
 
-    def gauss_newton_product(self, vector: torch.Tensor) -> torch.Tensor:
-        """Gauss-Newton part of the Hessian times a flat vector: the mean of ``J^T (diag(p) - p p^T) J v``.
-
-        J is the Jacobian of an image's logits by the parameters, p their softmax (Schraudolph, 2002).
-        """
+    def _gauss_newton_product(self, vector: torch.Tensor) -> torch.Tensor:
         along_angles, along_bias = self._split(vector)
         with forward_ad.dual_level(), torch.no_grad():
             along = [_tangent(part) for part in self.model.prepare(_dual(self.model.angles, along_angles))]

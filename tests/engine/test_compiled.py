@@ -20,8 +20,8 @@ generator = torch.Generator().manual_seed(0)
 images = torch.rand(40, 14, 14, generator=generator)
 split = Split(images, torch.arange(40) % 10)
 curvature = LossCurvature(PatchQNN(RunConfig(stride=6, depth=3)), split)
-vector = torch.randn(curvature.like.shape, generator=generator)
-for result in (curvature.gradient(), curvature.product(vector)):
+vector = torch.randn(curvature.point.shape, generator=generator)
+for result in (curvature.gradient(), curvature.hessian @ vector):
     print(hashlib.sha256(result.numpy().tobytes()).hexdigest())
 """
 

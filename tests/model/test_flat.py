@@ -26,7 +26,7 @@ def model():
 def test_the_order_is_that_of_the_curvature(model, shapes):
     flat = flat_parameters(model)
     assert (flat.shape, flat.dtype) == ((SIZE,), np.float64)
-    assert np.array_equal(flat, LossCurvature(model, shapes.train).like.double().numpy())
+    assert np.array_equal(flat, LossCurvature(model, shapes.train).point.double().numpy())
 
 
 def test_loss_at_a_point_is_that_of_the_model_moved_there(model, shapes):
