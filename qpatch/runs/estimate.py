@@ -91,7 +91,7 @@ def _evaluation(model: PatchQNN, train: Split, test: Split) -> Callable:
 
 def _product(model: PatchQNN, train: Split, test: Split) -> Callable:
     curvature = LossCurvature(model, test)
-    return lambda: curvature.product(curvature.like)
+    return lambda: curvature.hessian @ curvature.point
 
 
 def stage_seconds(config: RunConfig, stage: str, parameters: dict, costs: dict[str, Cost]) -> float:

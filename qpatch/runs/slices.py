@@ -20,7 +20,7 @@ from torch.nn.utils import vector_to_parameters
 from qpatch.config import RunConfig
 from qpatch.curvature.density import lanczos
 from qpatch.curvature.loss import LossCurvature
-from qpatch.curvature.products import KeptProducts, Product
+from qpatch.curvature.products import KeptProducts, Operator
 from qpatch.curvature.spectrum import Eigenpairs, extreme_eigenpairs, trace
 from qpatch.curvature.structure import explained
 from qpatch.data import Dataset, Split, load_dataset, stratified_subset
@@ -88,11 +88,11 @@ def slices(
         positions = line_positions(LINE_POINTS, LINE_MARGIN)
         print(forecast(loss, minimum, 4 * n_points**2 + len(lines) * len(positions)))
         curvature, folder = LossCurvature(model, split), run.products_folder("slices", len(split))
-        product = KeptProducts(curvature.product, folder)
+        product = KeptProducts(curvature.hessian, folder)
         options = {"k": 2, "smallest": 0, "tolerance": residual, "seed": start_seed}
-        pairs = extreme_eigenpairs(product, curvature.like, **options)
+        pairs = extreme_eigenpairs(product, **options)
         planes = _planes(config, path, run.record("train")["best_epoch"] + 1, minimum, pairs, start_seed)
-        held = _held(product, curvature.like, planes, pairs, start_seed)
+        held = _held(product, planes, pairs, start_seed)
         axis = _axis(planes[0], n_points)
         grids, earlier = zip(*(_grid(run, loss, len(split), *each, axis) for each in enumerate(planes)), strict=True)
         profiles = [evaluate_line(loss, line, positions) for line in lines]
@@ -189,12 +189,12 @@ def _planes(config: RunConfig, path, best: int, minimum, pairs: Eigenpairs, seed
     return [plane.with_trajectory(path) for plane in planes]
 
 
-def _held(product: Product, like: torch.Tensor, planes, pairs: Eigenpairs, seed: int) -> list[PlaneCurvature]:
-    whole = trace(product, like, TRACE_PRODUCTS, seed)
-    start = np.random.default_rng(seed).standard_normal(len(like))
-    lower = lanczos(product, like, LOWER_STEPS, start).values
+def _held(product: Operator, planes, pairs: Eigenpairs, seed: int) -> list[PlaneCurvature]:
+    whole = trace(product, TRACE_PRODUCTS, seed)
+    start = np.random.default_rng(seed).standard_normal(product.shape[0])
+    lower = lanczos(product, LOWER_STEPS, start).values
     extremes = np.concatenate([pairs.largest, np.sort(lower)[:2]])
-    return [plane_curvature(product, like, plane, whole, extremes) for plane in planes]
+    return [plane_curvature(product, plane, whole, extremes) for plane in planes]
 
 
 def _along(
@@ -208,10 +208,10 @@ def _along(
     curvature = LossCurvature(moved, split)
     options = {"k": 1, "smallest": 0, "tolerance": ALONG_RESIDUAL, "seed": seed}
     for epoch, point in points.items():
-        vector_to_parameters(torch.from_numpy(point).to(curvature.like), moved.parameters())
-        product = KeptProducts(curvature.product, folder / f"epoch-{epoch}")
-        top = extreme_eigenpairs(product, curvature.like, **options)
-        share = explained(curvature.gauss_newton_product, product, curvature.like, top.largest_vectors[:, 0])
+        vector_to_parameters(torch.from_numpy(point).to(curvature.point), moved.parameters())
+        product = KeptProducts(curvature.hessian, folder / f"epoch-{epoch}")
+        top = extreme_eigenpairs(product, **options)
+        share = explained(curvature.gauss_newton, product, top.largest_vectors[:, 0])
         found.append({"epoch": epoch, "lambda_max": float(top.largest[0]), "gauss_newton_share": share})
         earlier += product.earlier
     return found, earlier

@@ -63,7 +63,7 @@ def spectrum(
     with run.locked():
         split = stratified_subset((data or load_dataset(config)).train, n_images)
         curvature = LossCurvature(load_best(run, target), split)
-        products = {"hessian": curvature.product, "gauss-newton": curvature.gauss_newton_product}
+        products = {"hessian": curvature.hessian, "gauss-newton": curvature.gauss_newton}
         folder = run.products_folder("spectrum", len(split))
         _announce(curvature, expected_products(config, k, steps, probes, blocks))
         kept = [KeptProducts(product, folder / name) for name, product in products.items()]
@@ -95,9 +95,9 @@ def qnn_groups(config: RunConfig) -> dict[str, slice]:
 
 def _announce(curvature: LossCurvature, products: int) -> None:
     """Say what is coming, from one product."""
-    curvature.product(curvature.like)  # compiles
+    curvature.hessian @ curvature.point  # compiles
     began = time.perf_counter()
-    curvature.product(curvature.like)
+    curvature.hessian @ curvature.point
     seconds = time.perf_counter() - began
     print(
         f"{len(curvature.split):,} images: some {products} Hessian-vector products of {seconds:.2f} s, about"
@@ -105,19 +105,19 @@ def _announce(curvature: LossCurvature, products: int) -> None:
     )
 
 
-def _analyse(curvature, product, gauss_newton_product, k, steps, probes, residual, blocks, seed):
+def _analyse(curvature, product, gauss_newton_part, k, steps, probes, residual, blocks, seed):
     """Tables by file name, and the values of the record."""
-    like = curvature.like
-    groups, k = qnn_groups(curvature.model.config), min(k, len(curvature.like) - 1)
-    pairs = extreme_eigenpairs(product, like, k, smallest=1, tolerance=residual, seed=seed)
-    density = spectral_density(product, like, steps, probes, seed)
-    total = trace(product, like, TRACE_PRODUCTS, seed)
-    power = power_iteration(product, like, seed)
+    config = curvature.model.config
+    groups, k = qnn_groups(config), min(k, config.n_trainable - 1)
+    pairs = extreme_eigenpairs(product, k, smallest=1, tolerance=residual, seed=seed)
+    density = spectral_density(product, steps, probes, seed)
+    total = trace(product, TRACE_PRODUCTS, seed)
+    power = power_iteration(product, seed)
     top = pairs.largest_vectors[:, 0]
     options = {"k": 1, "smallest": 0, "tolerance": residual, "seed": seed}
-    gauss_newton = extreme_eigenpairs(gauss_newton_product, like, **options)
-    split, shares = interactions(product, like, top, groups), dict(zip(groups, participation(top, groups), strict=True))
-    of_blocks, spent = largest_of_blocks(product, like, groups, _leading(shares, blocks), BLOCK_RESIDUAL, seed)
+    gauss_newton = extreme_eigenpairs(gauss_newton_part, **options)
+    split, shares = interactions(product, top, groups), dict(zip(groups, participation(top, groups), strict=True))
+    of_blocks, spent = largest_of_blocks(product, groups, _leading(shares, blocks), BLOCK_RESIDUAL, seed)
     overlap = subspace_overlap(pairs.largest_vectors, curvature.label_gradients().double().cpu().numpy().T)
     scale = np.abs([*pairs.largest, *pairs.smallest]).max()
     outliers = count_outliers(pairs.largest, pairs.largest_residuals * scale, scale=scale)
@@ -128,7 +128,7 @@ def _analyse(curvature, product, gauss_newton_product, k, steps, probes, residua
         "trace": total.value,
         "trace_error": total.error,
         "outliers": outliers.count,
-        "gauss_newton_share": explained(gauss_newton_product, product, like, top),
+        "gauss_newton_share": explained(gauss_newton_part, product, top),
         "gauss_newton_lambda_max": float(gauss_newton.largest[0]),
         "participation": {name: float(share) for name, share in shares.items()},
         "within_blocks": split.within,

@@ -178,8 +178,8 @@ def hessian(
         images = stratified_subset((data or load_dataset(config)).train, subset)
         curvature = LossCurvature(model, images, progress=True)
         folder = run.products_folder("hessian", len(images))
-        product = KeptProducts(curvature.product, folder)
-        result = power_iteration(product, curvature.like, start_seed, tolerance, max_iterations)
+        product = KeptProducts(curvature.hessian, folder)
+        result = power_iteration(product, start_seed, tolerance, max_iterations)
         run.reopen("hessian")
         run.write_csv("eigenvalue.csv", pd.DataFrame({"estimate": result.estimates}))
         parameters = {"tolerance": tolerance, "max_iterations": max_iterations, "start_seed": start_seed}
