@@ -8,6 +8,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "qnn": ["PatchQNN", "cut_patches", "initial_angles"],
         "training": ["Epoch", "Iteration", "Trainer", "evaluate"],
         "predictions": ["Predictions", "predict"],
-        "flat": ["flat_parameters", "follow", "loss_at"],
+        "flat": ["flat_parameters", "follow", "loss_at", "move_to", "qnn_groups"],
     },
 )

@@ -12,9 +12,8 @@ from qpatch.curvature.loss import LossCurvature
 from qpatch.curvature.products import Estimate
 from qpatch.landscape.plane_curvature import plane_curvature
 from qpatch.landscape.planes import random_plane, spanned_plane
-from qpatch.model.flat import flat_parameters
+from qpatch.model.flat import flat_parameters, qnn_groups
 from qpatch.model.qnn import PatchQNN
-from qpatch.runs.spectra import qnn_groups
 
 SPECTRUM = [9.0, 4.0, 1.0, 0.5, 0.0, -0.25, -6.0]
 MATRIX = symmetric(SPECTRUM)
