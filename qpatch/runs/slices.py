@@ -14,8 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
-from torch.nn.utils import vector_to_parameters
 
 from qpatch.config import RunConfig
 from qpatch.curvature.density import lanczos
@@ -28,12 +26,12 @@ from qpatch.landscape.grid import evaluate_grid, forecast
 from qpatch.landscape.lines import Line, Profile, evaluate_line, line_positions
 from qpatch.landscape.plane_curvature import PlaneCurvature, plane_curvature
 from qpatch.landscape.planes import Plane, pca_plane, random_plane, spanned_plane
-from qpatch.model.flat import flat_parameters, loss_at
+from qpatch.model.flat import flat_parameters, loss_at, move_to, qnn_groups, with_bias
 from qpatch.model.qnn import PatchQNN
 from qpatch.runs.device import choose_device
 from qpatch.runs.provenance import machine
 from qpatch.runs.rows import GridRows
-from qpatch.runs.spectra import TRACE_PRODUCTS, qnn_groups
+from qpatch.runs.spectra import TRACE_PRODUCTS
 from qpatch.runs.stages import load_best
 from qpatch.runs.store import RunFolder
 
@@ -81,7 +79,7 @@ def slices(
         split = stratified_subset((data or load_dataset(config)).train, n_images)
         model = load_best(run, target)
         minimum, loss = flat_parameters(model), loss_at(model, split)
-        path = np.column_stack([path, np.tile(minimum[config.n_angles :], (len(path), 1))])
+        path = with_bias(path, model)
         points = {epoch: path[epoch + 1] for epoch in _spots(run)}
         *starts, end = points
         lines = [Line(points[start], points[end], f"epoch {start} to {end}") for start in starts]
@@ -208,7 +206,7 @@ def _along(
     curvature = LossCurvature(moved, split)
     options = {"k": 1, "smallest": 0, "tolerance": ALONG_RESIDUAL, "seed": seed}
     for epoch, point in points.items():
-        vector_to_parameters(torch.from_numpy(point).to(curvature.point), moved.parameters())
+        move_to(moved, point)
         product = KeptProducts(curvature.hessian, folder / f"epoch-{epoch}")
         top = extreme_eigenpairs(product, **options)
         share = explained(curvature.gauss_newton, product, top.largest_vectors[:, 0])

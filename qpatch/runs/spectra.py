@@ -22,6 +22,7 @@ from qpatch.curvature.spectrum import extreme_eigenpairs, trace
 from qpatch.curvature.structure import explained, interactions, largest_of_blocks, participation
 from qpatch.curvature.subspaces import subspace_overlap
 from qpatch.data import Dataset, load_dataset, stratified_subset
+from qpatch.model.flat import qnn_groups
 from qpatch.runs.device import choose_device
 from qpatch.runs.provenance import machine
 from qpatch.runs.stages import load_best
@@ -84,13 +85,6 @@ def expected_products(config: RunConfig, k: int, steps: int, probes: int, blocks
     """About how many Hessian-vector products a spectrum takes: for density, trace, both ends and structure."""
     n_blocks = 1 + min(blocks or config.n_patches, config.n_patches)
     return steps * probes + TRACE_PRODUCTS + 6 * k + config.n_patches + BLOCK_PRODUCTS * n_blocks
-
-
-def qnn_groups(config: RunConfig) -> dict[str, slice]:
-    """The parameters of each QNN, and the bias, as slices of a flat vector."""
-    size = config.n_angles_per_qnn
-    groups = {f"QNN {number + 1}": slice(number * size, (number + 1) * size) for number in range(config.n_patches)}
-    return groups | {"bias": slice(config.n_angles, config.n_trainable)}
 
 
 def _announce(curvature: LossCurvature, products: int) -> None:

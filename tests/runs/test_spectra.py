@@ -10,6 +10,7 @@ from helpers import TINY
 from qpatch.curvature.loss import LossCurvature
 from qpatch.curvature.products import KeptProducts
 from qpatch.data import load_dataset
+from qpatch.model.flat import qnn_groups
 from qpatch.runs import spectra, stages
 from qpatch.runs.store import RunFolder
 from qpatch.study.validation import run_problems
@@ -52,7 +53,7 @@ def test_everything_stored_is_that_of_the_dense_hessian(run, dense, shapes):
     top = vectors[:, -1]
     assert record["gauss_newton_share"] == pytest.approx(top @ gauss_newton @ top / values[-1], rel=1e-3)
     assert record["gauss_newton_lambda_max"] == pytest.approx(np.linalg.eigvalsh(gauss_newton)[-1], rel=1e-3)
-    blocks = spectra.qnn_groups(TINY)
+    blocks = qnn_groups(TINY)
     shares = [np.sum(top[part] ** 2) for part in blocks.values()]
     assert list(record["participation"]) == ["QNN 1", "QNN 2", "QNN 3", "QNN 4", "bias"]
     assert list(record["participation"].values()) == pytest.approx(shares, abs=1e-3)
