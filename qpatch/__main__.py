@@ -1,5 +1,5 @@
 """`python -m qpatch` is the command `qpatch`."""
 
-from qpatch.cli import app
+from qpatch.cli import main
 
-app(prog_name="qpatch")
+main()

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import torch
+import lazy_loader
+
+torch = lazy_loader.load("torch")
 
 N_STRETCHES = 3  # stretches of entangling blocks; the two encoding blocks stand between them
 AXES = ("x", "y")  # an entangling block is a layer of RX, then one of RY, then the CZ ring

@@ -1,25 +1,31 @@
-"""The command line: `qpatch run`, `sweep`, `replicas`, `status`, `tables` and `check`."""
+"""The command line: `qpatch run`, `sweep`, `replicas`, `status`, `tables` and `check`.
+
+What a command computes with is loaded when it computes: help, states and refusals come at once.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+import signal
+import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
+from qpatch import runs, study
 from qpatch.config import ConfigError, RunConfig
-from qpatch.runs import notebooks, sweep
-from qpatch.runs.device import choose_device
-from qpatch.runs.estimate import duration, estimate
+from qpatch.files import ResultError
+from qpatch.runs.execution import BusyError, execute_run, pending_stages, refuse_to_replace, stage_state
+from qpatch.runs.notebooks import NotebookError
+from qpatch.runs.parameters import DEVICE, parse_parameters
 from qpatch.runs.profiles import PROFILE_PARAMETERS, PROFILE_STAGES, PROFILES, profile_runs
-from qpatch.runs.store import STAGES, ResultError, RunFolder, results_folder
-from qpatch.runs.stored import stored_runs
+from qpatch.runs.stages import STAGES
+from qpatch.runs.store import RunFolder, results_folder
+from qpatch.runs.sweep import BUSY, environment, execute_sweep, share_processors
 from qpatch.runs.variants import STANDARD, VARIANTS
-from qpatch.study import replicas
-from qpatch.study.result_tables import write_tables
-from qpatch.study.validation import check_results
 
-INTERRUPTED = 130  # exit status of a program that was stopped by Ctrl-C
+STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 app = typer.Typer(
     help="Train patch-wise quantum neural networks and measure their loss landscapes.",
@@ -30,9 +36,31 @@ app = typer.Typer(
 
 Params = Annotated[
     list[str] | None,
-    typer.Option("--param", "-p", metavar="NAME=VALUE", help="A field of RunConfig or a notebook parameter."),
+    typer.Option("--param", "-p", metavar="NAME=VALUE", help="A field of RunConfig or a parameter of a stage."),
 ]
 Profile = Annotated[str, typer.Option(help=f"One of {', '.join(PROFILES)}.")]
+
+
+class Stopped(BaseException):
+    """A signal asks the program to end; all that it has started ends on the way out."""
+
+
+def main() -> None:
+    """The program: what a signal stops ends with one line and the usual status, and goes on another time."""
+
+    def stop(number: int, frame: object) -> None:
+        for each in STOPS:  # one is enough, and ending what runs takes seconds
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped(number)
+
+    for number in STOPS:
+        signal.signal(number, stop)
+    try:
+        app(prog_name="qpatch")
+    except Stopped as stopped:
+        if "--worker" not in sys.argv:
+            typer.echo("qpatch: stopped; the same command goes on where it was", err=True)
+        sys.exit(128 + stopped.args[0])
 
 
 class _Failure(typer.Exit):
@@ -49,61 +77,64 @@ def run(
     depth: Annotated[int | None, typer.Option(help="Entangling blocks a stretch.  [default: 50]")] = None,
     seed: Annotated[int | None, typer.Option(help="Of angles and mini-batches.  [default: 1001]")] = None,
     param: Params = None,
-    stage: Annotated[str, typer.Option(help=f"{', '.join(STAGES)} or all.")] = "all",
+    stage: Annotated[list[str] | None, typer.Option(help=f"{', '.join(STAGES)}.  [default: all]")] = None,
     force: Annotated[bool, typer.Option("--force", help="Compute again what is done.")] = False,
+    worker: Annotated[bool, typer.Option("--worker", hidden=True)] = False,  # of a sweep: stages as lines of JSON
 ) -> None:
     """Execute one run's notebooks with Papermill: the stages that have no current result."""
     named = {"stride": stride, "depth": depth, "seed": seed}
-    fields, parameters = _parse(param)
-    config = _config({name: value for name, value in named.items() if value is not None} | fields)
-    if stage not in (*STAGES, "all"):
-        raise _Failure(f"stage is {stage!r}; it must be one of {', '.join(STAGES)} or all", 2)
-    folder, wanted = RunFolder(config), STAGES if stage == "all" else (stage,)
-    if not force:
-        _protect(folder, parameters, wanted)
-    _execute(folder, parameters, wanted, force)
+    given = [f"{name}={value}" for name, value in named.items() if value is not None]
+    fields, parameters = _parse([*given, *(param or [])])
+    folder, wanted = RunFolder(_config(fields)), _stages(stage)
+    if worker:
+        _execute(folder, parameters, wanted, force, lambda name, took: _tell({"stage": name, "seconds": took}))
+        return
+    _execute_aloud(folder, parameters, wanted, force)
     _tables()
 
 
-def _protect(folder: RunFolder, parameters: dict, wanted: tuple[str, ...]) -> None:
-    """Refuse to replace a finished stage by one with other parameters: hours of computing may lie in it."""
-    for stage in wanted:
-        if folder.state(stage) == "done" and notebooks.stage_state(folder, stage, parameters) != "done":
-            stored = folder.record(stage)["parameters"]
-            asked = notebooks.recorded_parameters(stage, parameters)
-            names = [name for name in stored | asked if stored.get(name) != asked.get(name)]
-            states = ", ".join(f"{name} {stored.get(name, 'unset')}, not {asked.get(name, 'unset')}" for name in names)
-            raise _Failure(
-                f"the {stage} stage of {folder.run_id} is stored with {states}; --force replaces it, or set"
-                " QPATCH_RESULTS to a folder of your own"
-            )
+def _stages(names: list[str] | None) -> tuple[str, ...]:
+    unknown = [name for name in names or [] if name not in (*STAGES, "all")]
+    if unknown:
+        raise _Failure(f"stage is {unknown[0]!r}; it must be one of {', '.join(STAGES)} or all", 2)
+    return tuple(STAGES) if not names or "all" in names else tuple(name for name in STAGES if name in names)
 
 
-def _tables() -> list[Path]:
+def _tell(event: dict) -> None:
+    print(json.dumps(event), flush=True)
+
+
+def _tables() -> list:
+    """Build the tables anew; a run that cannot be read is reported and takes nothing from what was computed."""
     try:
-        return write_tables()
+        return study.write_tables()
     except ResultError as error:
-        raise _Failure(error) from error
+        typer.echo(f"qpatch: the tables beside the results are as they were: {error}", err=True)
+        return []
 
 
-def _execute(
-    folder: RunFolder, parameters: dict, wanted: tuple[str, ...], force: bool = False, label: str = ""
-) -> None:
+def _execute_aloud(folder: RunFolder, parameters: dict, wanted: Sequence[str], force: bool, label: str = "") -> None:
     name = f"{folder.run_id}{label}"
-    _announce([folder], parameters, wanted, workers=1)
+    if not force:
+        try:
+            refuse_to_replace(folder, parameters, wanted)
+        except ResultError as error:
+            raise _Failure(error) from error
+    _announce([folder], parameters, lambda run: wanted, workers=1)
+    done = _execute(
+        folder, parameters, wanted, force, lambda stage, took: typer.echo(f"{name}: {stage} done in {took:.0f} s")
+    )
+    if not done:
+        typer.echo(f"{name}: nothing to do")
 
-    def report(stage: str, seconds: float) -> None:
-        typer.echo(f"{name}: {stage} done in {seconds:.0f} s")
 
+def _execute(folder: RunFolder, parameters: dict, wanted: Sequence[str], force: bool, report) -> list[str]:
     try:
-        if not sweep.execute_run(folder, parameters, report, wanted, force):
-            typer.echo(f"{name}: nothing to do")
-    except sweep.BusyError as error:
-        raise _Failure(error, sweep.BUSY) from error
-    except (ResultError, notebooks.NotebookError) as error:
+        return execute_run(folder, parameters, report, wanted, force)
+    except BusyError as error:
+        raise _Failure(error, BUSY) from error
+    except (ResultError, NotebookError) as error:
         raise _Failure(error) from error
-    except KeyboardInterrupt:
-        raise _Failure(f"{name} was stopped; the same command goes on where it was", INTERRUPTED) from None
 
 
 @app.command(name="sweep")
@@ -121,10 +152,10 @@ def sweep_command(
     fields, parameters = _parse(param)
     # A field that the profile varies may be given, too: then several of its runs are one.
     configs = dict.fromkeys(_replace(config, fields) for config in _profile(profile, stride, depth))
-    runs = [RunFolder(config) for config in configs]
-    parameters, wanted = PROFILE_PARAMETERS[profile] | parameters, PROFILE_STAGES.get(profile, STAGES)
-    progress = _announce(runs, parameters, wanted, workers)
-    outcomes = sweep.execute_sweep(runs, parameters, workers, typer.echo, wanted, progress)
+    folders = [RunFolder(config) for config in configs]
+    parameters, stages = PROFILE_PARAMETERS[profile] | parameters, PROFILE_STAGES.get(profile, tuple(STAGES))
+    remaining = _announce(folders, parameters, lambda run: stages, workers)
+    outcomes = execute_sweep(folders, parameters, workers, typer.echo, lambda run: stages, remaining)
     counts = {
         name: sum(outcome.result == name for outcome in outcomes) for name in ("done", "skipped", "busy", "failed")
     }
@@ -134,24 +165,22 @@ def sweep_command(
         raise typer.Exit(1)
 
 
-def _announce(
-    runs: list[RunFolder], parameters: dict, wanted: tuple[str, ...], workers: int | None
-) -> sweep.Progress | None:
+def _announce(folders: list[RunFolder], parameters: dict, wanted, workers: int | None):
     """Say what is to do and how long it will take, from some seconds of measuring; None where nothing is to do."""
-    pending = sweep.pending_stages(runs, parameters, wanted)
+    pending = [each for folder in folders for each in pending_stages([folder], parameters, wanted(folder))]
     if not pending:
         return None
-    workers, threads = sweep.share_processors(len(runs), workers)
-    typer.echo(f"{len(pending)} of {len(runs) * len(wanted)} stages to do; measuring this machine ...")
+    total = sum(len(wanted(folder)) for folder in folders)
+    typer.echo(f"{len(pending)} of {total} stages to do; measuring this machine ...")
     try:
-        device = choose_device(parameters.get("device", "auto"))
+        device = runs.choose_device(parameters.get("device", DEVICE))
     except ValueError as error:
         raise _Failure(error, 2) from error
-    seconds = estimate(pending, parameters, threads, device)
-    progress = sweep.Progress(seconds, workers)
+    workers, threads = share_processors(len(folders), workers)
+    remaining = runs.Remaining(runs.estimate(pending, parameters, threads, device), workers)
     at_once = f"{workers} run{'s' if workers > 1 else ''} at a time"
-    typer.echo(f"about {duration(progress.remaining())}, {at_once}; it can be stopped and goes on where it was")
-    return progress
+    typer.echo(f"about {runs.duration(remaining.seconds())}, {at_once}; it can be stopped and goes on where it was")
+    return remaining
 
 
 @app.command(name="replicas")
@@ -170,10 +199,10 @@ def replicas_command(
     if unknown := sorted(set(variant or []) - set(known)):
         raise _Failure(f"variant is {unknown[0]!r}; it must be one of {', '.join(known)}", 2)
     for name in variant or known:
-        root = replicas.replicas_folder(name)
-        with sweep.environment({"QPATCH_RESULTS": str(root)}):
-            chosen = replicas.PARAMETERS | parameters | {"variant": name}
-            _execute(RunFolder(config, root), chosen, replicas.STAGES, label=f", {name}")
+        root = study.replicas.replicas_folder(name)
+        with environment({"QPATCH_RESULTS": str(root)}):
+            chosen = study.replicas.PARAMETERS | parameters | {"variant": name}
+            _execute_aloud(RunFolder(config, root), chosen, study.replicas.STAGES, False, f", {name}")
     _tables()
 
 
@@ -187,14 +216,14 @@ def tables() -> None:
 @app.command()
 def status(profile: Annotated[str | None, typer.Option(help="Only this profile's runs.")] = None) -> None:
     """Say which runs and stages are done, missing or stale."""
-    runs = [RunFolder(config) for config in _profile(profile)] if profile else stored_runs()
-    if not runs:
+    folders = [RunFolder(config) for config in _profile(profile)] if profile else runs.stored_runs()
+    if not folders:
         typer.echo(f"no finished training under {results_folder()}")
 
     def state(folder: RunFolder, stage: str) -> str:
-        return notebooks.stage_state(folder, stage, PROFILE_PARAMETERS[profile]) if profile else folder.state(stage)
+        return stage_state(folder, stage, PROFILE_PARAMETERS[profile]) if profile else folder.state(stage)
 
-    for folder in runs:
+    for folder in folders:
         states = "  ".join(f"{stage}: {state(folder, stage):8}" for stage in STAGES)
         typer.echo(f"{folder.run_id:45}  {states}".rstrip())
 
@@ -202,7 +231,7 @@ def status(profile: Annotated[str | None, typer.Option(help="Only this profile's
 @app.command()
 def check() -> None:
     """Validate all stored results: records against the schema, files against their checksums, values."""
-    count, problems = check_results()
+    count, problems = study.check_results()
     for problem in problems:
         typer.echo(problem, err=True)
     typer.echo(f"{count} runs checked, {len(problems)} problems")
@@ -212,7 +241,7 @@ def check() -> None:
 
 def _parse(assignments: list[str] | None) -> tuple[dict, dict]:
     try:
-        return notebooks.parse_parameters(assignments or [])
+        return parse_parameters(assignments or [])
     except ConfigError as error:
         raise _Failure(error, 2) from error
 
@@ -233,13 +262,13 @@ def _replace(config: RunConfig, fields: dict) -> RunConfig:
 
 def _profile(name: str, strides: list[int] | None = None, depths: list[int] | None = None) -> list[RunConfig]:
     try:
-        runs = profile_runs(name)
+        configs = profile_runs(name)
     except ConfigError as error:
         raise _Failure(error, 2) from error
-    kept = [run for run in runs if (not strides or run.stride in strides) and (not depths or run.depth in depths)]
+    kept = [run for run in configs if (not strides or run.stride in strides) and (not depths or run.depth in depths)]
     if not kept:
         given = {"stride": strides, "depth": depths}
-        there = {field: sorted({getattr(run, field) for run in runs}) for field in given}
+        there = {field: sorted({getattr(run, field) for run in configs}) for field in given}
         asked = " and ".join(f"{field} {' or '.join(map(str, values))}" for field, values in given.items() if values)
         known = "; ".join(f"{field}s {', '.join(map(str, values))}" for field, values in there.items())
         raise _Failure(f"profile {name!r} has no run of {asked}; it has {known}", 2)

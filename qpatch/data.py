@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-from sklearn.model_selection import StratifiedKFold, train_test_split
+import lazy_loader
 
 from qpatch.config import RunConfig
 from qpatch.files import PROJECT
+
+np, torch = (lazy_loader.load(name) for name in ("numpy", "torch"))
 
 FILES = {
     "train_images": "train-images-idx3-ubyte",
@@ -162,6 +162,8 @@ def stratified_batches(labels: torch.Tensor, config: RunConfig, epoch: int) -> I
 
     They are the test folds of scikit-learn's StratifiedKFold, in order, shuffled by the epoch's random state.
     """
+    from sklearn.model_selection import StratifiedKFold  # half of what importing this package would cost
+
     random_state = int(epoch_seeds(config)[epoch])
     folds = StratifiedKFold(n_splits=config.n_batches, shuffle=True, random_state=random_state)
     for _, indices in folds.split(np.zeros(len(labels)), labels.cpu().numpy()):
@@ -174,6 +176,8 @@ def stratified_subset(split: Split, n_images: int, seed: int = 0) -> Split:
     Raises:
         DataError: fewer images than classes, in the subset or left over, so that they cannot be shared out.
     """
+    from sklearn.model_selection import train_test_split
+
     if n_images == 0 or n_images >= len(split):
         return split
     n_classes = len(split.labels.unique())

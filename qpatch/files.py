@@ -6,12 +6,16 @@ import hashlib
 import os
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+if TYPE_CHECKING:
+    import torch
 
 PROJECT = Path(__file__).resolve().parents[1]
+
+
+class ResultError(RuntimeError):
+    """Results that are missing, damaged, in use or cannot be written; the message names the file and the remedy."""
 
 
 def write_atomically(path: Path, contents: bytes) -> None:
@@ -27,21 +31,44 @@ def write_atomically(path: Path, contents: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+        _flush_folder(path.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
 
 
+def _flush_folder(folder: Path) -> None:
+    """Make a new name in a folder last through a crash, where the system lets a folder be opened."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# safetensors brings PyTorch with it, which whoever only asks about files does not need.
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a safetensors file.
 
     Raises:
-        ValueError: it is damaged.
+        ResultError: it is damaged.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it, and what it held is computed again") from error
+        raise ResultError(f"{path} is damaged ({error}); delete it, and what it held is computed again") from error
+
+
+def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write tensors of any device into a safetensors file."""
+    from safetensors.torch import save
+
+    write_atomically(path, save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}))
 
 
 def sha256(path: Path) -> str:

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from qpatch.cli import app
 from qpatch.runs.profiles import profile_runs
-from qpatch.runs.store import OUTPUTS, STAGES, RunFolder
+from qpatch.runs.stages import STAGES
+from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import stored_runs
 from qpatch.runs.sweep import BUSY
 
@@ -224,7 +225,7 @@ def test_run_executes_all_stages(finished, run):
 
 
 def test_run_stores_complete_results(run):
-    assert all(run.file(name).exists() for names in OUTPUTS.values() for name in names)
+    assert all(run.file(name).exists() for stage in STAGES.values() for name in stage.leaves)
     assert len(run.history()) == TINY.epochs + 1
     assert run.history()["train_loss"].iloc[-1] < run.history()["train_loss"].iloc[0] / 2
     assert run.landscape().loss.shape == (4, 4)

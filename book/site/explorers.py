@@ -17,8 +17,7 @@ from qpatch.curvature.density import histogram, symlog_edges
 from qpatch.data import Split, load_split
 from qpatch.model.predictions import Predictions, predict
 from qpatch.model.qnn import cut_patches
-from qpatch.runs.spectra import stored_density
-from qpatch.runs.stages import load_best
+from qpatch.runs.readings import stored_density
 from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import summary
 from qpatch.show import plots, tables
@@ -83,7 +82,7 @@ def predict_runs(runs: Sequence[RunFolder]) -> dict[str, tuple[Split, Prediction
         key = (config.dataset, config.n_qubits, config.n_classes, config.image_size, config.n_test)
         if key not in splits:
             splits[key] = load_split(config, "test")
-        found[run.run_id] = (splits[key], predict(load_best(run), splits[key]))
+        found[run.run_id] = (splits[key], predict(run.model(), splits[key]))
     return found
 
 

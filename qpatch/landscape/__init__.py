@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "planes": ["Plane", "pca_plane", "random_plane", "spanned_plane", "random_walk_ratios"],
         "grid": ["count_basins", "evaluate_grid", "forecast", "grid_axes"],
-        "lines": ["Line", "evaluate_line", "line_positions"],
+        "lines": ["Line", "Profile", "evaluate_line", "line_positions"],
         "plane_curvature": ["plane_curvature"],
     },
 )

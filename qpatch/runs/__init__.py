@@ -5,9 +5,13 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "compute": ["compute_stage", "train"],
+        "device": ["choose_device"],
+        "estimate": ["Remaining", "duration", "estimate"],
         "profiles": ["PROFILES", "profile_runs"],
         "published": ["reference_table"],
-        "stages": ["train"],
+        "readings": ["line_between", "stored_density", "stored_profiles", "stored_slices"],
+        "stages": ["STAGES"],
         "store": ["Landscape", "ResultError", "RunFolder", "results_folder"],
         "stored": ["paper_runs", "small_runs", "stored_runs", "summary"],
     },

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 
-import torch
+import lazy_loader
+
+torch = lazy_loader.load("torch")
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -9,22 +9,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
+import lazy_loader
 
+from qpatch import curvature, data, model
 from qpatch.config import RunConfig
-from qpatch.curvature.loss import LossCurvature
-from qpatch.data import Dataset, Split
-from qpatch.model.qnn import PatchQNN
-from qpatch.model.training import Trainer, evaluate
-from qpatch.runs.notebooks import recorded_parameters
-from qpatch.runs.spectra import expected_products
+from qpatch.runs.stages import STAGES
+
+if TYPE_CHECKING:
+    from qpatch.data import Split
+    from qpatch.model.qnn import PatchQNN
+
+torch = lazy_loader.load("torch")
 
 DEPTHS = (5, 45)
 IMAGES = {"step": (100, 600), "evaluation": (200, 2200), "product": (100, 600)}
-POWER_PRODUCTS = 15  # of a power iteration, as the stored runs had
-SLICES_PRODUCTS = 200  # about, of the curvature on planes and along the path
-NOTEBOOK_SECONDS = 8.0  # until a stage's notebook has begun to compute
+NOTEBOOK_SECONDS = 2.0  # a stage's share of the start of its run's kernel, and its figure
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def calibrate(n_qubits: int, device: torch.device) -> dict[str, Cost]:
 
         def measure(depth: int, images: int, operation=operation) -> float:
             config = RunConfig(**four, depth=depth, n_train=2 * images, batch_size=images)
-            work = operation(PatchQNN(config).to(device), _made_up(config, 2 * images), _made_up(config, images))
+            work = operation(model.PatchQNN(config).to(device), _made_up(config, 2 * images), _made_up(config, images))
             work()  # compiles
             return min(_timed(work, device) for _ in range(3))
 
@@ -68,7 +69,7 @@ def calibrate(n_qubits: int, device: torch.device) -> dict[str, Cost]:
 def _made_up(config: RunConfig, count: int) -> Split:
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(count, config.image_size, config.image_size, generator=generator)
-    return Split(images, torch.arange(count) % config.n_classes)
+    return data.Split(images, torch.arange(count) % config.n_classes)
 
 
 def _timed(work: Callable[[], object], device: torch.device) -> float:
@@ -79,43 +80,26 @@ def _timed(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - began
 
 
-def _step(model: PatchQNN, train: Split, test: Split) -> Callable:
-    steps = Trainer(model, Dataset(train, test))
-    return lambda: next(steps.steps())
+def _step(qnns: PatchQNN, train: Split, test: Split) -> Callable:
+    trainer = model.Trainer(qnns, data.Dataset(train, test))
+    return lambda: next(trainer.steps())
 
 
-def _evaluation(model: PatchQNN, train: Split, test: Split) -> Callable:
-    split = test.to(model.bias)
-    return lambda: evaluate(model, split)
+def _evaluation(qnns: PatchQNN, train: Split, test: Split) -> Callable:
+    split = test.to(qnns.bias)
+    return lambda: model.evaluate(qnns, split)
 
 
-def _product(model: PatchQNN, train: Split, test: Split) -> Callable:
-    curvature = LossCurvature(model, test)
-    return lambda: curvature.hessian @ curvature.point
+def _product(qnns: PatchQNN, train: Split, test: Split) -> Callable:
+    loss = curvature.LossCurvature(qnns, test)
+    return lambda: loss.hessian @ loss.point
 
 
 def stage_seconds(config: RunConfig, stage: str, parameters: dict, costs: dict[str, Cost]) -> float:
     """About how long a stage of a run takes, by the operations that it is made of."""
-    values = recorded_parameters(stage, parameters)
-    evaluation = costs["evaluation"].seconds(config, config.n_train)
-    if stage == "train":
-        step = costs["step"].seconds(config, config.batch_size)
-        testing = costs["evaluation"].seconds(config, config.n_test)
-        seconds = config.epochs * (config.n_batches * step + evaluation + testing)
-    elif stage == "hessian":
-        images = min(values.get("subset") or config.n_train, config.n_train)
-        seconds = POWER_PRODUCTS * costs["product"].seconds(config, images)
-    elif stage == "landscape":
-        seconds = values["n_points"] ** 2 * evaluation
-    elif stage == "slices":
-        images = min(values["n_images"] or config.n_train, config.n_train)
-        grids = 4 * values["n_points"] ** 2 * costs["evaluation"].seconds(config, images)
-        seconds = grids + SLICES_PRODUCTS * costs["product"].seconds(config, images)
-    else:
-        products = expected_products(config, *(values[name] for name in ("k", "steps", "probes", "blocks")))
-        images = min(values["n_images"] or config.n_train, config.n_train)
-        seconds = products * costs["product"].seconds(config, images)
-    return NOTEBOOK_SECONDS + seconds
+    declared = STAGES[stage]
+    values = declared.values({name: value for name, value in parameters.items() if name in declared.parameters})
+    return NOTEBOOK_SECONDS + declared.cost(config, values, lambda name, images: costs[name].seconds(config, images))
 
 
 def estimate(
@@ -132,6 +116,41 @@ def estimate(
         (config.run_id, stage): stage_seconds(config, stage, parameters, costs[config.n_qubits])
         for config, stage in pending
     }
+
+
+class Remaining:
+    """What is left of some runs: stages, and time as estimated, corrected by what the finished ones took.
+
+    Args:
+        seconds: of every pending stage, by run id and stage.
+        workers: runs at a time.
+    """
+
+    def __init__(self, seconds: dict[tuple[str, str], float], workers: int):
+        self.left, self.workers, self.total = dict(seconds), workers, len(seconds)
+        self.expected = self.taken = 0.0
+
+    def seconds(self) -> float:
+        """To go: the stages left, shared out, but no less than the longest run takes one after the other."""
+        runs: dict[str, float] = {}
+        for (run_id, _), seconds in self.left.items():
+            runs[run_id] = runs.get(run_id, 0.0) + seconds
+        pace = self.taken / self.expected if self.expected else 1.0
+        return pace * max(sum(runs.values()) / self.workers, max(runs.values(), default=0.0))
+
+    def finish(self, run_id: str, stage: str, seconds: float) -> str:
+        """Take a stage off the list; a line that says what is left."""
+        self.expected += self.left.pop((run_id, stage), 0.0)
+        self.taken += seconds
+        done = f"{self.total - len(self.left)} of {self.total} stages"
+        left = f", about {duration(self.seconds())} left" if self.left else ""
+        return f"{run_id}: {stage} done in {duration(seconds)}; {done}{left}"
+
+    def drop(self, run_id: str) -> None:
+        """A run that failed or is computed elsewhere: its stages are no longer waited for."""
+        kept = {key: value for key, value in self.left.items() if key[0] != run_id}
+        self.total -= len(self.left) - len(kept)
+        self.left = kept
 
 
 def duration(seconds: float) -> str:

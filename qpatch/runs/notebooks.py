@@ -1,130 +1,85 @@
-"""The parameterised notebooks: what they take, and their execution by Papermill into a run's folder."""
+"""The stages' notebooks, executed by Papermill into a run's folder: all of a run's in one kernel."""
 
 from __future__ import annotations
 
-import ast
-import dataclasses
-import difflib
-import functools
+import contextlib
 import logging
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import jupytext
-import papermill
-from nbclient.exceptions import DeadKernelError
-
-from qpatch.config import ConfigError, RunConfig
 from qpatch.files import PROJECT
-from qpatch.runs.store import STAGES, ResultError, RunFolder
-from qpatch.runs.variants import STANDARD
+from qpatch.runs.parameters import DEVICE
+from qpatch.runs.stages import STAGES
+from qpatch.runs.store import RunFolder
+
+if TYPE_CHECKING:
+    from jupyter_client import AsyncKernelManager
 
 SOURCES = PROJECT / "book" / "notebooks"
-CONFIG_PARAMETERS = ("stride", "depth", "seed", "settings")
-ENSEMBLE_PARAMETERS = ("variant",)  # of `qpatch replicas` alone, which keeps replicas apart from the run itself
+CONFIG_PARAMETERS = ("stride", "depth", "seed")  # of a notebook, beside its settings
+START_SECONDS = 120  # that a kernel may take on a busy machine
 
 
 class NotebookError(RuntimeError):
     """A cell failed or its process died; the message names the executed notebook that shows it."""
 
 
-def stage_defaults(stage: str) -> dict:
-    """A stage notebook's own parameters and their defaults, beyond those that make the configuration."""
-    return {name: value for name, value in _parameters(stage).items() if name not in CONFIG_PARAMETERS}
+@contextlib.contextmanager
+def kernel() -> Iterator[AsyncKernelManager]:
+    """A kernel of this interpreter, whatever kernels are installed, in the project's folder; ended with the block."""
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_core.utils import run_sync
 
-
-@functools.cache
-def _parameters(stage: str) -> dict:
-    with tempfile.TemporaryDirectory() as folder:
-        plain = _convert(stage, Path(folder))
-        found = papermill.inspect_notebook(str(plain))
-    return {name: ast.literal_eval(entry["default"]) for name, entry in found.items()}
-
-
-def _convert(stage: str, folder: Path) -> Path:
-    plain = folder / f"{stage}.ipynb"
-    jupytext.write(jupytext.read(SOURCES / f"{stage}.md"), plain)
-    return plain
-
-
-def parse_parameters(assignments: Sequence[str]) -> tuple[dict, dict]:
-    """Sort ``name=value`` texts into fields of `RunConfig` and parameters of the stage notebooks, with their types.
-
-    Raises:
-        ConfigError: an unknown name (the message suggests the nearest known one) or a value of another type.
-    """
-    known_fields = {field.name: type(getattr(RunConfig(), field.name)) for field in dataclasses.fields(RunConfig)}
-    known_stage = {name: type(value) for stage in STAGES for name, value in stage_defaults(stage).items()}
-    known_stage = {name: kind for name, kind in known_stage.items() if name not in ENSEMBLE_PARAMETERS}
-    fields, parameters = {}, {}
-    for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        if not equals:
-            raise ConfigError(f"parameter {assignment!r} has no value; write it as name=value")
-        kind = known_fields.get(name) or known_stage.get(name)
-        if kind is None:
-            known = sorted({**known_fields, **known_stage})
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"the parameters are {', '.join(known)}"
-            raise ConfigError(f"unknown parameter {name!r}; {hint}")
-        (fields if name in known_fields else parameters)[name] = _convert_value(name, text, kind)
-    return fields, parameters
-
-
-def _convert_value(name: str, text: str, kind: type):
+    # The kernel's own warnings are not about the run.
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=50"]
+    manager = AsyncKernelManager(kernel_name="python3")
+    manager._kernel_spec = KernelSpec(argv=argv, display_name="Python 3", language="python")
     try:
-        return kind(text)
-    except ValueError:
-        wanted = {int: "a whole number", float: "a number"}[kind]
-        raise ConfigError(f"parameter {name} is {text!r}; it must be {wanted}") from None
+        run_sync(manager.start_kernel)(cwd=str(PROJECT))
+        yield manager
+    finally:
+        if manager.has_kernel:
+            run_sync(manager.shutdown_kernel)(now=True)
 
 
-def recorded_parameters(stage: str, parameters: dict) -> dict:
-    """What a stage's record holds for these overrides: every parameter that can change its result.
-
-    The standard variant and all training images go without saying.
-    """
-    defaults = stage_defaults(stage)
-    merged = defaults | {name: value for name, value in parameters.items() if name in defaults}
-    unsaid = {"device": merged.get("device"), "variant": STANDARD, "subset": 0}
-    return {name: value for name, value in merged.items() if name not in unsaid or value != unsaid[name]}
-
-
-def stage_state(run: RunFolder, stage: str, parameters: dict) -> str:
-    """`RunFolder.state` for these notebook parameters."""
-    return run.state(stage, recorded_parameters(stage, parameters))
-
-
-def execute_stage(run: RunFolder, stage: str, parameters: dict) -> Path:
+def execute_stage(
+    run: RunFolder, stage: str, parameters: dict, manager: AsyncKernelManager, replace: bool = False
+) -> Path:
     """Convert the stage's notebook with Jupytext, execute it with Papermill, return the executed notebook.
+
+    Args:
+        run: of the stage.
+        stage: of `STAGES`.
+        parameters: of any stages; those of this one are taken.
+        manager: of a running kernel, which is left with an empty namespace.
+        replace: as `compute.compute_stage`.
 
     Raises:
         NotebookError: a cell failed, or the process died.
-        ResultError: the stage before it is not done.
     """
-    if stage != "train" and run.state("train") != "done":
-        raise ResultError(f"{run.run_id}: the {stage} stage needs a finished training; run the train stage first")
-    folder = run.cache / "notebooks"
-    folder.mkdir(parents=True, exist_ok=True)
+    import jupytext
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
     fields = run.config.to_dict()
-    settings = {name: value for name, value in fields.items() if name not in CONFIG_PARAMETERS}
-    values = {name: fields[name] for name in CONFIG_PARAMETERS if name in fields} | {"settings": settings}
-    values |= {name: value for name, value in parameters.items() if name in stage_defaults(stage)}
-    executed = folder / f"{stage}.ipynb"
+    values = {name: fields.pop(name) for name in CONFIG_PARAMETERS} | {"settings": fields}
+    values |= {"parameters": {name: value for name, value in parameters.items() if name in STAGES[stage].parameters}}
+    values |= {"device": parameters.get("device", DEVICE), "replace": replace}
+    executed = run.cache / "notebooks" / f"{stage}.ipynb"
+    executed.parent.mkdir(parents=True, exist_ok=True)
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as scratch:
-        plain = _convert(stage, Path(scratch))
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / f"{stage}.ipynb"
+        jupytext.write(jupytext.read(SOURCES / f"{stage}.md"), plain)
         try:
             papermill.execute_notebook(
-                str(plain),
-                str(executed),
-                values,
-                kernel_name="python3",
-                cwd=str(PROJECT),
-                progress_bar=False,
-                extra_arguments=["--log-level=50"],  # the kernel's own warnings are not about the run
-            )
+                str(plain), str(executed), values, kernel_name="python3", progress_bar=False, km=manager,
+                start_timeout=START_SECONDS,
+            )  # fmt: skip
         except papermill.PapermillExecutionError as error:
             raise NotebookError(
                 f"{run.run_id}: cell {error.exec_count} of the {stage} notebook failed"
@@ -135,4 +90,15 @@ def execute_stage(run: RunFolder, stage: str, parameters: dict) -> Path:
                 f"{run.run_id}: the process of the {stage} notebook died, perhaps for want of memory; the same command"
                 f" goes on where it was; see {executed}"
             ) from error
+    _empty(manager)
     return executed
+
+
+def _empty(manager: AsyncKernelManager) -> None:
+    """Take a notebook's names and figures out of the kernel before the next one."""
+    client = manager.blocking_client()
+    client.start_channels()
+    try:
+        client.execute_interactive("%reset -f\nimport matplotlib.pyplot as plt; plt.close('all'); del plt", silent=True)
+    finally:
+        client.stop_channels()

@@ -1,16 +1,22 @@
-"""Where a result comes from: version of the code, class of machine."""
+"""Where a result comes from: the version of the code, the class of machine."""
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import importlib.metadata
 import os
 import platform
 import subprocess
 
-import numpy as np
-import torch
+import lazy_loader
 
 from qpatch.files import PROJECT
+
+np, torch = (lazy_loader.load(name) for name in ("numpy", "torch"))
+
+# What decides about the numbers of a stage.
+COMPUTING = ("ansatz.py", "config.py", "data.py", "engine", "model", "curvature", "landscape", "runs/stages")
 
 
 def machine(device: torch.device) -> dict:
@@ -29,11 +35,27 @@ def processors() -> int:
 
 
 def code_version() -> str:
-    """Version of the package, and the commit where it runs from a checkout."""
+    """Version of the package, and the commit where it runs from a checkout; 'dirty' where the package was changed."""
     version = importlib.metadata.version("qpatch")
-    describe = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty"]
     try:
-        commit = subprocess.run(describe, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        commit = _git("rev-parse", "--short", "HEAD")
+        changed = _git("status", "--porcelain", "--", "qpatch")
     except (OSError, subprocess.SubprocessError):
         return version
-    return f"{version}+{commit}"
+    return f"{version}+{commit}{'-dirty' if changed else ''}"
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(PROJECT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+
+@functools.cache
+def code_digest() -> str:
+    """SHA-256 of the code that decides about numbers: what one version of it has kept is not for another."""
+    digest = hashlib.sha256()
+    for name in COMPUTING:
+        path = PROJECT / "qpatch" / name
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(str(file.relative_to(PROJECT)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pandas as pd
+import lazy_loader
 
+from qpatch.config import RunConfig
 from qpatch.files import PROJECT
+
+pd = lazy_loader.load("pandas")
+
+PARTED = 1e-4  # of a loss: the bar that the first epoch has to meet, ten times the author's last printed digit
 
 
 def reference_table(name: str) -> pd.DataFrame:
@@ -15,3 +20,9 @@ def reference_table(name: str) -> pd.DataFrame:
         for axis in ("pc1", "pc2"):
             table[f"{axis}_span"] = table[f"trajectory_{axis}_max"] - table[f"trajectory_{axis}_min"]
     return table
+
+
+def of_run(name: str, config: RunConfig) -> pd.DataFrame:
+    """The rows of a reference table that belong to a configuration."""
+    table = reference_table(name)
+    return table[(table["stride"] == config.stride) & (table["depth"] == config.depth)]

@@ -1,7 +1,7 @@
 """What runs leave behind: one folder a run, small files, atomic writes, records that tell whether they are current.
 
-A run has five stages, each with a record ``<stage>.json``. A record names the stage's parameters, the SHA-256 of the
-files it read and wrote, the version of the code, the class of machine and the wall time.
+A run has stages (`qpatch.runs.stages`), each with a record ``<stage>.json``. It names the stage's parameters, the SHA-256 of
+the files it read and wrote, the version of the code, the class of machine and the wall time.
 """
 
 from __future__ import annotations
@@ -12,40 +12,25 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import filelock
-import numpy as np
-import pandas as pd
-import torch
-from safetensors.torch import save
+import lazy_loader
 
+from qpatch import model
 from qpatch.config import RunConfig
-from qpatch.files import PROJECT, read_tensors, sha256, write_atomically
+from qpatch.files import PROJECT, ResultError, read_tensors, sha256, write_atomically, write_tensors
 from qpatch.runs.provenance import code_version
+from qpatch.runs.stages import STAGES
+
+if TYPE_CHECKING:
+    from qpatch.runs.stage import Stage
+
+np, pd, torch = (lazy_loader.load(name) for name in ("numpy", "pandas", "torch"))
 
 SCHEMA = 1
 REPLICAS = "replicas"  # among the runs, a folder of folders: a variant each, with runs of its own
-STAGES = ("train", "hessian", "landscape", "spectrum", "slices")
-OUTPUTS = {
-    "train": ("history.csv", "iterations.csv", "best.safetensors", "trajectory.safetensors"),
-    "hessian": ("eigenvalue.csv",),
-    "landscape": ("landscape.csv", "trajectory.csv", "plane.safetensors"),
-    "spectrum": ("eigenvalues.csv", "density.csv"),
-    "slices": ("planes.csv", "paths.csv", "lines.csv"),
-}
-INPUTS = {
-    "train": (),
-    "hessian": ("best.safetensors",),
-    "landscape": ("best.safetensors", "trajectory.safetensors"),
-    "spectrum": ("best.safetensors",),
-    "slices": ("best.safetensors", "trajectory.safetensors"),
-}
-# In the run's cache, too large or of no use to publish; a published run does without.
-CACHED = ("trajectory.safetensors", "checkpoint.safetensors")
-
-
-class ResultError(RuntimeError):
-    """Results that are missing, damaged, in use or cannot be written; the message names the file and the remedy."""
+CACHED = ("trajectory.safetensors",)  # too large to publish; a published run does without
 
 
 @contextlib.contextmanager
@@ -90,13 +75,9 @@ class RunFolder:
         self.path = (root or results_folder()) / config.run_id
         self.cache = self.path / "cache"  # checkpoints, whole trajectories, executed notebooks: not published
 
-    def products_folder(self, stage: str, n_images: int) -> Path:
-        """Where a stage keeps Hessian products at the best epoch, over so many images, until it is finished."""
-        return self.cache / f"{stage}-{sha256(self.file('best.safetensors'))}-{n_images}"
-
     def file(self, name: str) -> Path:
         """Where a stage's file is."""
-        return (self.cache if name in CACHED or name.startswith("rows") else self.path) / name
+        return (self.cache if name in CACHED else self.path) / name
 
     # -- reading ----------------------------------------------------------------------------------------------
 
@@ -130,11 +111,11 @@ class RunFolder:
 
     def table(self, name: str) -> pd.DataFrame:
         """One of the run's CSV files as it is."""
-        return pd.read_csv(self._existing(name))
+        return pd.read_csv(self.existing(name))
 
     def best_parameters(self) -> dict[str, torch.Tensor]:
         """``angles`` and ``bias`` at the epoch of least training loss."""
-        return read_tensors(self._existing("best.safetensors"))
+        return read_tensors(self.existing("best.safetensors"))
 
     def trajectory(self) -> np.ndarray:
         """All angles at the start and after each epoch: ``(epochs + 1, n_angles)`` float32.
@@ -148,11 +129,11 @@ class RunFolder:
                 f"{self.file(name)} is missing: a run's whole path is not published. To go on from it, train the run"
                 f" yourself in a folder of your own, with QPATCH_RESULTS=<folder> before the same command"
             )
-        return read_tensors(self._existing(name))["angles"].numpy()
+        return read_tensors(self.existing(name))["angles"].numpy()
 
     def plane(self) -> dict[str, torch.Tensor]:
         """The trajectory's ``mean`` ``(n_angles,)`` and two ``components`` ``(2, n_angles)``, float32."""
-        return read_tensors(self._existing("plane.safetensors"))
+        return read_tensors(self.existing("plane.safetensors"))
 
     def landscape(self) -> Landscape:
         grid = self.table("landscape.csv").pivot(index="y", columns="x", values="loss")
@@ -169,22 +150,59 @@ class RunFolder:
             best=record["best_epoch"] + 1,
         )
 
+    def model(self, device: torch.device | str = "cpu") -> model.PatchQNN:
+        """The model at the run's best epoch, in the precision in which it was trained."""
+        best = self.best_parameters()
+        qnns = model.PatchQNN(self.config).to(device, best["angles"].dtype)
+        qnns.load_state_dict(best)
+        return qnns
+
+    # -- state ------------------------------------------------------------------------------------------------
+
     def state(self, stage: str, parameters: dict | None = None) -> str:
-        """'done', 'missing', or 'stale': other parameters, another schema, or older than what it was made from."""
+        """'done', 'missing', or 'stale': `reason` says why."""
+        if self.record(stage) is None:
+            return "missing"
+        return "stale" if self.reason(stage, parameters) else "done"
+
+    def reason(self, stage: str, parameters: dict | None = None) -> str:
+        """Why a stage's record does not hold, with these parameters or any; empty where it does."""
         record = self.record(stage)
         if record is None:
-            return "missing"
+            return "no record"
         try:
-            current = record["schema"] == SCHEMA and record["config"] == self.config.to_dict()
-            current = current and (parameters is None or record["parameters"] == parameters)
-            upstream = (self.record("train") or {}).get("outputs", {})
-            current = current and all(record["inputs"][name] == upstream.get(name) for name in INPUTS[stage])
-            current = current and all(self.file(name).exists() or name in CACHED for name in OUTPUTS[stage])
-        except (KeyError, TypeError, AttributeError):
-            current = False
-        return "done" if current else "stale"
+            return next(self._reasons(STAGES[stage], record, parameters), "")
+        except (KeyError, TypeError, AttributeError) as error:
+            return f"a record that cannot be read ({error!r})"
 
-    def _existing(self, name: str) -> Path:
+    def refuse_to_replace(self, stage: str, parameters: dict) -> None:
+        """Refuse where a finished stage has other parameters: hours of computing may lie in it.
+
+        Raises:
+            ResultError: it has.
+        """
+        if self.state(stage) == "done" and (difference := self.reason(stage, parameters)):
+            raise ResultError(
+                f"the {stage} stage of {self.run_id} is stored with {difference}; --force (in Python replace=True)"
+                f" replaces it, or set QPATCH_RESULTS to a folder of your own"
+            )
+
+    def _reasons(self, stage: Stage, record: dict, parameters: dict | None) -> Iterator[str]:
+        if record["schema"] != SCHEMA:
+            yield f"a record of schema {record['schema']}, not {SCHEMA}"
+        yield from _differences(record["config"], self.config.to_dict())
+        if parameters is not None:
+            yield from _differences(record["parameters"], parameters)
+        upstream = (self.record("train") or {}).get("outputs", {})
+        for name in stage.needs:
+            if record["inputs"][name] != upstream.get(name):
+                yield f"another {name} than the training left since"
+        for name in stage.leaves:
+            if name not in CACHED and not self.file(name).exists():
+                yield f"no {name}"
+
+    def existing(self, name: str) -> Path:
+        """Where a file is, which must be there."""
         file = self.file(name)
         if not file.exists():
             raise ResultError(f"{file} is missing; {self.remedy}")
@@ -229,10 +247,11 @@ class RunFolder:
 
     def write_tensors(self, name: str, tensors: dict[str, torch.Tensor]) -> None:
         """Write a safetensors file, among the published ones or into the cache as `file` says."""
-        plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-        write_atomically(self.file(name), save(plain))
+        write_tensors(self.file(name), tensors)
 
-    def write_record(self, stage: str, parameters: dict, seconds: float, machine: dict, **values) -> None:
+    def write_record(
+        self, stage: str, parameters: dict, seconds: float, machine: dict, code: str | None = None, **values
+    ) -> None:
         """Close a stage: its files must have been written, after `reopen`."""
         upstream = (self.record("train") or {}).get("outputs", {})
         record = {
@@ -243,11 +262,18 @@ class RunFolder:
             **values,
             "seconds": seconds,
             "machine": machine,
-            "code": code_version(),
-            "inputs": {name: upstream[name] for name in INPUTS[stage]},
-            "outputs": {name: sha256(self.file(name)) for name in OUTPUTS[stage]},
+            "code": code or code_version(),
+            "inputs": {name: upstream[name] for name in STAGES[stage].needs},
+            "outputs": {name: sha256(self.file(name)) for name in STAGES[stage].leaves},
         }
         write_atomically(self.path / f"{stage}.json", (json.dumps(record, indent=2) + "\n").encode())
+
+
+def _differences(stored: dict, wanted: dict) -> Iterator[str]:
+    """In words, what is stored otherwise than wanted; one sentence, if there is any."""
+    names = [name for name in stored | wanted if stored.get(name) != wanted.get(name)]
+    if names:
+        yield ", ".join(f"{name} {stored.get(name, 'unset')}, not {wanted.get(name, 'unset')}" for name in names)
 
 
 def recorded_config(record: Path) -> RunConfig | None:

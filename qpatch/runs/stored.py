@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
+import lazy_loader
 
 from qpatch.config import RunConfig
-from qpatch.runs.store import ResultError, RunFolder, recorded_config, results_folder
+from qpatch.files import ResultError
+from qpatch.runs.store import RunFolder, recorded_config, results_folder
+
+np, pd = (lazy_loader.load(name) for name in ("numpy", "pandas"))
 
 
 def stored_runs(root: Path | None = None) -> list[RunFolder]:

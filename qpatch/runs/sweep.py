@@ -1,31 +1,28 @@
-"""Runs one after the other or side by side; what is done is skipped, what fails is reported and stops no other."""
+"""Runs side by side, each a process of its own; what is done is skipped, what fails is reported and stops no other."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import queue
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import psutil
-import torch
-
-from qpatch.config import RunConfig
-from qpatch.runs.estimate import duration
-from qpatch.runs.notebooks import execute_stage, stage_state
+from qpatch.files import ResultError
+from qpatch.runs.estimate import Remaining
+from qpatch.runs.execution import pending_stages, possible_stages, refuse_to_replace, stage_state
 from qpatch.runs.provenance import processors
-from qpatch.runs.store import STAGES, ResultError, RunFolder
+from qpatch.runs.stages import STAGES
+from qpatch.runs.store import RunFolder
 
-FROM_PATH = ("landscape", "slices")  # stages that start from the whole path of a training
 BUSY = 75  # exit status of a run that another process holds (EX_TEMPFAIL)
+END_SECONDS = 8  # that a run has to end its kernel before it is killed
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-
-
-class BusyError(ResultError):
-    """Another process computes the run."""
 
 
 @dataclass(frozen=True)
@@ -38,99 +35,13 @@ class Outcome:
     seconds: float
 
 
-class Progress:
-    """What is left of a sweep: stages, and time as estimated, corrected by what the finished ones took.
-
-    Args:
-        seconds: of every pending stage, by run id and stage.
-        workers: runs at a time.
-    """
-
-    def __init__(self, seconds: dict[tuple[str, str], float], workers: int):
-        self.left, self.workers, self.total = dict(seconds), workers, len(seconds)
-        self.expected = self.taken = 0.0
-        self.lock = threading.Lock()
-
-    def remaining(self) -> float:
-        """Seconds to go: the stages left, shared out, but no less than the longest run takes one after the other."""
-        runs: dict[str, float] = {}
-        for (run_id, _), seconds in self.left.items():
-            runs[run_id] = runs.get(run_id, 0.0) + seconds
-        pace = self.taken / self.expected if self.expected else 1.0
-        return pace * max(sum(runs.values()) / self.workers, max(runs.values(), default=0.0))
-
-    def finish(self, run_id: str, stage: str, seconds: float) -> str:
-        """Take a stage off the list; a line that says what is left."""
-        with self.lock:
-            self.expected += self.left.pop((run_id, stage), 0.0)
-            self.taken += seconds
-            done = f"{self.total - len(self.left)} of {self.total} stages"
-            left = f", about {duration(self.remaining())} left" if self.left else ""
-            return f"{run_id}: {stage} done in {duration(seconds)}; {done}{left}"
-
-    def drop(self, run_id: str) -> None:
-        """A run that failed or is computed elsewhere: its stages are no longer waited for."""
-        with self.lock:
-            kept = {key: value for key, value in self.left.items() if key[0] != run_id}
-            self.total -= len(self.left) - len(kept)
-            self.left = kept
-
-
-def execute_run(
-    run: RunFolder,
-    parameters: dict,
-    report: Callable[[str, float], None],
-    wanted: Sequence[str] = STAGES,
-    force: bool = False,
-) -> list[str]:
-    """Execute the wanted stages of one run that have no current result, or all of them by ``force``.
-
-    The run is held against other processes meanwhile. ``report`` is called with each stage that ends and the seconds
-    it took. Returns the stages that were executed.
-
-    Raises:
-        BusyError: another process holds it.
-        NotebookError, ResultError: a stage failed.
-    """
-
-    def pending(stage: str) -> bool:
-        return force or stage_state(run, stage, parameters) != "done"
-
-    if not any(map(pending, wanted)):
-        return []
-    executed = []
-    with run.locked("run.lock", BusyError):
-        for stage in wanted:
-            if pending(stage):
-                began = time.perf_counter()
-                execute_stage(run, stage, parameters)
-                executed.append(stage)
-                report(stage, time.perf_counter() - began)
-    return executed
-
-
-def possible_stages(run: RunFolder, wanted: Sequence[str]) -> tuple[str, ...]:
-    """The wanted stages, less those that need the whole path of a training that came without it, as with a clone."""
-    bare = run.state("train") == "done" and not run.file("trajectory.safetensors").exists()
-    return tuple(stage for stage in wanted if not (bare and stage in FROM_PATH))
-
-
-def pending_stages(
-    runs: Sequence[RunFolder], parameters: dict, wanted: Sequence[str] = STAGES
-) -> list[tuple[RunConfig, str]]:
-    """The wanted stages of the runs that have no current result and can be computed."""
-    return [
-        (run.config, stage)
-        for run in runs
-        for stage in possible_stages(run, wanted)
-        if stage_state(run, stage, parameters) != "done"
-    ]
-
-
 def share_processors(runs: int, workers: int | None = None) -> tuple[int, int]:
     """Runs at a time, and threads for each: one run a processor, or one run where there is a GPU."""
     found = processors()
-    workers = workers or (1 if torch.cuda.is_available() else max(1, min(found, runs)))
+    if workers is None:
+        import torch  # the only question to it
+
+        workers = 1 if torch.cuda.is_available() else max(1, min(found, runs))
     return workers, max(1, found // workers)
 
 
@@ -139,75 +50,135 @@ def execute_sweep(
     parameters: dict,
     workers: int | None,
     report: Callable[[str], None],
-    wanted: Sequence[str] = STAGES,
-    progress: Progress | None = None,
+    wanted: Callable[[RunFolder], Sequence[str]] = lambda run: tuple(STAGES),
+    remaining: Remaining | None = None,
 ) -> list[Outcome]:
-    """Execute the runs' notebooks in worker processes, the processors shared out among them.
+    """Execute runs as processes of ``qpatch run``, the processors shared out among them.
 
     Args:
         runs: in the order in which they start.
-        parameters: of the stage notebooks, for every run.
+        parameters: of the stages, for every run.
         workers: runs at a time; None as `share_processors`.
-        report: called with a line for every run that ends, and with ``progress`` for every stage.
+        report: called with a line for every run that ends, and with ``remaining`` for every stage.
         wanted: stages of each run.
-        progress: of the pending stages.
+        remaining: of the pending stages.
 
-    Raises:
-        KeyboardInterrupt: as soon as the running notebooks are ended; what they have kept stays.
+    Whatever ends this call early, a signal for example, ends the runs at work; what they have kept stays.
     """
     workers, threads = share_processors(len(runs), workers)
-    stopped = threading.Event()
+    events: queue.Queue = queue.Queue()
+    waiting = list(enumerate((_Worker(run, parameters, wanted(run), threads) for run in runs), start=1))
+    begun, working, outcomes = dict(waiting), set(), {}
 
-    def execute(numbered: tuple[int, RunFolder]) -> Outcome:
-        number, run = numbered
-        if stopped.is_set():
-            return Outcome(run, "failed", "interrupted", 0.0)
+    def close(number: int) -> None:
+        outcomes[number] = begun[number].outcome()
+        if remaining:
+            remaining.drop(begun[number].run.run_id)
+        report(_closing_line(number, len(runs), outcomes[number]))
 
-        def ended(stage: str, seconds: float) -> None:
-            if progress:
-                report(progress.finish(run.run_id, stage, seconds))
-
-        outcome = _execute_missing(run, parameters, wanted, ended)
-        if stopped.is_set() and outcome.result == "failed":  # its kernel was ended, see below
-            return Outcome(run, "failed", "interrupted", outcome.seconds)
-        if progress:
-            progress.drop(run.run_id)
-        label = f"[{number}/{len(runs)}] {run.run_id}: {outcome.result}"
-        report(f"{label} ({outcome.seconds:.0f} s)" + (f"\n  {outcome.message}" if outcome.message else ""))
-        return outcome
-
-    # Every notebook has a kernel, a process of its own; the threads here only wait for them. A kernel does not hear of
-    # an interrupt of this process: it is ended here, its run goes on from there another time.
-    with environment(dict.fromkeys(THREAD_VARIABLES, str(threads))), ThreadPoolExecutor(workers) as pool:
-        try:
-            return list(pool.map(execute, enumerate(runs, start=1)))
-        except KeyboardInterrupt:
-            stopped.set()
-            for kernel in psutil.Process().children(recursive=True):
-                kernel.terminate()
-            raise
-
-
-def _execute_missing(
-    run: RunFolder, parameters: dict, wanted: Sequence[str], ended: Callable[[str, float], None]
-) -> Outcome:
-    began, message = time.perf_counter(), ""
-    possible = possible_stages(run, wanted)
-    barred = [stage for stage in wanted if stage not in possible and stage_state(run, stage, parameters) != "done"]
-    if barred:
-        message = f"left out: {', '.join(barred)}; the whole path of this training is not published, see `qpatch run`"
     try:
-        result = "done" if execute_run(run, parameters, ended, possible) else "skipped"
-    except BusyError as error:
-        result, message = "busy", str(error)
-    except Exception as error:  # whatever ends a run must not end the sweep
-        result, message = "failed", f"{type(error).__name__}: {error}"
-    return Outcome(run, result, message, time.perf_counter() - began)
+        while waiting or working:
+            while waiting and len(working) < workers:
+                number, worker = waiting.pop(0)
+                if worker.start(number, events):
+                    working.add(number)
+                else:
+                    close(number)
+            if not working:
+                continue
+            number, line = events.get()
+            if line is None:
+                working.remove(number)
+                close(number)
+            elif remaining:
+                report(remaining.finish(begun[number].run.run_id, **json.loads(line)))
+    finally:
+        _end([begun[number].process for number in working])
+    return [outcomes[number] for number in sorted(outcomes)]
+
+
+def _end(processes: list[subprocess.Popen]) -> None:
+    """Tell runs to end, wait for them, kill those that do not."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(END_SECONDS)
+        process.kill()
+
+
+def _closing_line(number: int, total: int, outcome: Outcome) -> str:
+    line = f"[{number}/{total}] {outcome.run.run_id}: {outcome.result} ({outcome.seconds:.0f} s)"
+    return line + (f"\n  {outcome.message}" if outcome.message else "")
+
+
+@dataclass
+class _Worker:
+    """One run of a sweep, and its process where there is something to do."""
+
+    run: RunFolder
+    parameters: dict
+    wanted: Sequence[str]
+    threads: int
+    process: subprocess.Popen | None = None
+    refused: str = ""
+    said: list[str] = field(default_factory=list)
+    began: float = 0.0
+
+    def start(self, number: int, events: queue.Queue) -> bool:
+        """Start the process, whose lines come as events, None the last; whether there was something to start."""
+        self.began, possible = time.perf_counter(), possible_stages(self.run, self.wanted)
+        try:
+            refuse_to_replace(self.run, self.parameters, possible)
+        except ResultError as error:
+            self.refused = str(error)
+            return False
+        if not pending_stages([self.run], self.parameters, possible):
+            return False
+        command = [sys.executable, "-m", "qpatch", "run", "--worker", *self.run.config.command_options.split()]
+        command += [part for name, value in self.parameters.items() for part in ("-p", f"{name}={value}")]
+        command += [part for stage in possible for part in ("--stage", stage)]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True,
+            env=os.environ | dict.fromkeys(THREAD_VARIABLES, str(self.threads)),
+        )  # fmt: skip
+        threading.Thread(target=self._follow, args=(number, events), daemon=True).start()
+        return True
+
+    def _follow(self, number: int, events: queue.Queue) -> None:
+        errors = threading.Thread(target=lambda: self.said.extend(self.process.stderr), daemon=True)
+        errors.start()
+        for line in self.process.stdout:
+            events.put((number, line))
+        errors.join()
+        self.process.wait()
+        events.put((number, None))
+
+    def outcome(self) -> Outcome:
+        seconds = time.perf_counter() - self.began
+        if self.refused:
+            return Outcome(self.run, "failed", self.refused, seconds)
+        if self.process is None:
+            return Outcome(self.run, "skipped", self._left_out(), seconds)
+        status = self.process.returncode
+        if status:
+            message = "".join(self.said).strip().removeprefix("qpatch: ") or f"its process ended with status {status}"
+            return Outcome(self.run, "busy" if status == BUSY else "failed", message, seconds)
+        return Outcome(self.run, "done", self._left_out(), seconds)
+
+    def _left_out(self) -> str:
+        possible = possible_stages(self.run, self.wanted)
+        barred = [stage for stage in self.wanted if stage not in possible]
+        barred = [stage for stage in barred if stage_state(self.run, stage, self.parameters) != "done"]
+        if not barred:
+            return ""
+        return f"left out: {', '.join(barred)}; the whole path of this training is not published, see `qpatch run`"
 
 
 @contextlib.contextmanager
 def environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for the processes started meanwhile (the notebooks' kernels)."""
+    """Set environment variables for the processes started meanwhile."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

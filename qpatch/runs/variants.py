@@ -6,9 +6,11 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
+import lazy_loader
 
-from qpatch.engine import compiled
+from qpatch import engine
+
+torch = lazy_loader.load("torch")
 
 STANDARD = "standard"
 
@@ -20,7 +22,7 @@ class Variant:
     Attributes:
         name: of its folder and in records.
         text: what differs from the standard, in words.
-        dtype: of parameters, images, moments and, doubled, of statevectors.
+        precision: of parameters, images, moments and, doubled, of statevectors: 'float32' or 'float64'.
         piece: images of a mini-batch whose gradients are computed together; None takes the whole batch.
         plain: plain PyTorch instead of the compiled kernels, also on a CPU.
         threads: that PyTorch and the kernels use; None leaves their number as it is.
@@ -28,16 +30,20 @@ class Variant:
 
     name: str
     text: str
-    dtype: torch.dtype = torch.float32
+    precision: str = "float32"
     piece: int | None = None
     plain: bool = False
     threads: int | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return getattr(torch, self.precision)
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
         """Threads and kernels as the variant has them, put back afterwards."""
         before = torch.get_num_threads()
-        with compiled.switched_off() if self.plain else contextlib.nullcontext():
+        with engine.compiled.switched_off() if self.plain else contextlib.nullcontext():
             torch.set_num_threads(self.threads or before)
             try:
                 yield
@@ -56,17 +62,6 @@ VARIANTS = {
         Variant("pieces-200", "gradients of 200 images at a time", piece=200),
         Variant("threads-2", "two threads", threads=2),
         Variant("plain", "plain PyTorch in place of the compiled kernels", plain=True),
-        Variant("double", "double precision throughout (complex128)", dtype=torch.float64),
+        Variant("double", "double precision throughout (complex128)", precision="float64"),
     )
 }
-
-
-def find_variant(name: str) -> Variant:
-    """The variant of a name.
-
-    Raises:
-        ValueError: there is none.
-    """
-    if name not in VARIANTS:
-        raise ValueError(f"unknown variant {name!r}; the variants are {', '.join(VARIANTS)}")
-    return VARIANTS[name]

@@ -13,7 +13,7 @@ from scipy.interpolate import RegularGridInterpolator
 
 from qpatch.landscape.lines import Profile
 from qpatch.landscape.planes import Plane
-from qpatch.runs.slices import Slice, stored_slices
+from qpatch.runs.readings import Slice, stored_slices
 from qpatch.runs.store import RunFolder
 from qpatch.show import plots
 

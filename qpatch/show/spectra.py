@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import SymmetricalLogLocator
 
 from qpatch.curvature.density import SpectralDensity, histogram, symlog_edges
-from qpatch.runs.spectra import stored_density
+from qpatch.runs.readings import stored_density
 from qpatch.runs.store import RunFolder
 from qpatch.show.epochs import grid_of_runs
 from qpatch.show.plots import BEST_COLOR, INK, patch_color, share_legend

@@ -10,7 +10,8 @@ from pandas.io.formats.style import Styler
 
 from qpatch.curvature.structure import participation_ratio
 from qpatch.runs.published import reference_table
-from qpatch.runs.store import STAGES, RunFolder
+from qpatch.runs.stages import STAGES
+from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import paper_runs, summary
 
 SHORT = 12  # characters

@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 
 from qpatch.files import PROJECT
-from qpatch.runs.published import reference_table
+from qpatch.runs.published import PARTED, reference_table
 from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import summary
-from qpatch.study.replicas import PARTED
 
 COLUMNS = (
     "run_id", "stride", "n_patches", "depth", "source", "quantity", "at", "published", "ours", "difference", "unit",
@@ -143,18 +142,3 @@ def run_partings(table: pd.DataFrame, bar: float = PARTED) -> pd.DataFrame:
     columns = ["run_id", "n_patches", "depth", "first_epoch", "published_epochs", "parting", "before"]
     columns += ["reported", "reported_apart"]
     return pd.DataFrame(rows, columns=columns).astype({"parting": "Int64", "reported": "Int64"})
-
-
-def first_epoch_problems(run: RunFolder) -> list[str]:
-    """What keeps a full run from the bar of the first epoch: mini-batches whose loss is not the author's."""
-    if not run.config.is_paper_run:
-        return []
-    published = _published(run, "first_epoch")[0].set_index("iteration")["train_loss"]
-    ours = run.iterations().query("epoch == 0").set_index("iteration")["loss"].reindex(published.index)
-    off = (ours - published).abs()
-    return [
-        f"the loss of iteration {at} of epoch 0 is {ours[at]:.6g}, the author's {published[at]:.6g}:"
-        f" they differ by more than {PARTED:g}"
-        for at in published.index
-        if not off[at] <= PARTED
-    ]

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from qpatch.config import RunConfig
-from qpatch.runs.published import reference_table
+from qpatch.runs.published import PARTED, reference_table
 from qpatch.runs.store import REPLICAS, RunFolder, recorded_config, results_folder
 from qpatch.runs.stored import summary
 from qpatch.runs.variants import STANDARD, VARIANTS
@@ -23,7 +23,6 @@ from qpatch.study.inference import LEVEL
 STAGES = ("train", "hessian", "landscape")
 # The principal plane and the path on it are wanted, not the map: a grid of its four corners closes the stage.
 PARAMETERS = {"n_points": 2}
-PARTED = 1e-4  # of a loss: the bar that the first epoch has to meet, ten times the author's last printed digit
 QUANTITIES = (
     "best_epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "lambda_max", "pc1_ratio", "pc2_ratio",
     "pc_ratio", "pc1_span", "pc2_span",

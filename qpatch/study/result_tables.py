@@ -8,7 +8,8 @@ import filelock
 import pandas as pd
 
 from qpatch.files import sha256, write_atomically
-from qpatch.runs.store import STAGES, RunFolder, results_folder, writable
+from qpatch.runs.stages import STAGES
+from qpatch.runs.store import RunFolder, results_folder, writable
 from qpatch.runs.stored import paper_runs, stored_runs
 from qpatch.runs.variants import STANDARD
 from qpatch.study.agreement import agreement_table

@@ -13,7 +13,6 @@ import pandas as pd
 from qpatch.config import RunConfig
 from qpatch.data import load_split
 from qpatch.model.predictions import predict
-from qpatch.runs.stages import load_best
 from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import summary
 
@@ -88,7 +87,7 @@ def subset_problems(runs: Sequence[RunFolder]) -> list[str]:
 
 def right_images(run: RunFolder) -> np.ndarray:
     """Whether the run's best model gets each test image right: ``(n_test,)`` bool."""
-    answers = predict(load_best(run), load_split(run.config, "test"))
+    answers = predict(run.model(), load_split(run.config, "test"))
     return answers.predicted == answers.labels
 
 

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 
 from qpatch.config import RunConfig
-from qpatch.files import sha256
-from qpatch.runs.schema import record_problems
-from qpatch.runs.store import REPLICAS, STAGES, RunFolder, recorded_config, results_folder
-from qpatch.study.headlines import headline_problems
+from qpatch.runs.records import run_problems
+from qpatch.runs.stages import STAGES
+from qpatch.runs.store import REPLICAS, RunFolder, recorded_config, results_folder
 from qpatch.study.result_tables import table_problems
 
 
@@ -50,33 +49,3 @@ def _replica_problems(folder: Path) -> list[str]:
 def _recorded_config(folder: Path) -> RunConfig | None:
     configs = (recorded_config(folder / f"{stage}.json") for stage in STAGES)
     return next((config for config in configs if config), None)
-
-
-def run_problems(run: RunFolder) -> list[str]:
-    """What is wrong with one run: unreadable or stale records, missing fields, altered files, impossible values."""
-    found = []
-    for stage in STAGES:
-        if not (run.path / f"{stage}.json").exists():
-            continue
-        state = run.state(stage)
-        if state != "done":
-            found.append(f"{run.run_id}: the {stage} stage is {state}; {run.remedy}")
-            continue
-        wrong = record_problems(stage, run.record(stage))
-        if wrong:
-            found += [f"{run.run_id}: {problem}; {run.remedy}" for problem in wrong]
-            continue
-        for name, digest in run.record(stage)["outputs"].items():
-            file = run.file(name)
-            if file.exists() and sha256(file) != digest:
-                found.append(
-                    f"{run.run_id}: {name} was altered after it was written; delete {stage}.json and {run.remedy}"
-                )
-    return found or [f"{run.run_id}: {problem}" for problem in _headlines(run)]
-
-
-def _headlines(run: RunFolder) -> list[str]:
-    try:
-        return headline_problems(run)
-    except (KeyError, ValueError, TypeError, IndexError) as error:  # a table without a column, or without numbers
-        return [f"its files cannot be read as results ({type(error).__name__}: {error}); {run.remedy}"]

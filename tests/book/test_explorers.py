@@ -100,7 +100,7 @@ def test_a_run_shows_what_its_folder_holds(run, shapes):
 def test_answers_are_those_of_the_stored_parameters(run, shapes):
     answers = explorers.predict_runs([run])[run.run_id][1]
     (only,) = data_of(run)["sets"][0]["runs"]
-    loss, accuracy = evaluate(explorers.load_best(run), shapes.test)
+    loss, accuracy = evaluate(run.model(), shapes.test)
     assert answers.losses.mean() == pytest.approx(loss, rel=1e-6)
     assert only["testImages"] == np.sum(only["confusion"]) == 30
     assert np.trace(only["confusion"]) / 30 == pytest.approx(accuracy)

@@ -42,7 +42,7 @@ def test_whole_and_blocks_are_those_of_the_gauss_newton_matrix(model, images, sh
 
 
 def test_bounds_are_in_order_and_factors_multiply_to_the_whole(shapes):
-    run = train(TINY, "cpu", shapes).run
+    run = train(TINY, "cpu", shapes)
     found = flattening(run, n_images=0)
     assert found.largest_block <= found.whole <= found.sum_of_blocks <= found.bound
     product = found.averaging * found.alignment * found.confidence * found.response

@@ -19,7 +19,6 @@ from qpatch.data import Split, stratified_subset
 from qpatch.files import PROJECT
 from qpatch.model.qnn import PatchQNN
 from qpatch.model.training import Trainer
-from qpatch.runs.stages import load_best
 from qpatch.runs.store import RunFolder
 
 # More parameters than are ever written out whole, so that all these iterate.
@@ -278,7 +277,7 @@ def test_on_a_trained_qnn_every_way_to_the_largest_eigenvalue_agrees(shapes):
 @pytest.mark.slow
 def test_on_the_papers_own_model_every_way_to_the_largest_eigenvalue_agrees(mnist):
     """Stride 6, depth 50, as its fifty epochs left it, on ten of its images."""
-    model = load_best(RunFolder(RunConfig(), PROJECT / "data" / "results"))
+    model = RunFolder(RunConfig(), PROJECT / "data" / "results").model()
     check_every_way_to_the_largest_eigenvalue(model, stratified_subset(mnist.train, 10))
 
 

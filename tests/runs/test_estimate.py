@@ -3,11 +3,11 @@
 import pytest
 import torch
 from helpers import TINY
+from qpatch.runs.spectra import expected_products
 
 from qpatch.config import RunConfig
 from qpatch.runs import estimate
 from qpatch.runs.estimate import Cost, duration, fit_cost, stage_seconds
-from qpatch.runs.spectra import expected_products
 
 COSTS = {"step": Cost(0.0, 0.0, 0.001), "evaluation": Cost(0.0, 0.0, 1e-5), "product": Cost(1.0, 0.0, 0.0)}
 

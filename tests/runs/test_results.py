@@ -25,9 +25,10 @@ from helpers import (
 
 from qpatch.config import RunConfig
 from qpatch.runs.published import reference_table
-from qpatch.runs.store import OUTPUTS, STAGES, ResultError, RunFolder, results_folder
+from qpatch.runs.records import run_problems
+from qpatch.runs.stages import STAGES
+from qpatch.runs.store import ResultError, RunFolder, results_folder
 from qpatch.runs.stored import stored_runs, summary
-from qpatch.study.validation import run_problems
 
 TINY_OPTIONS = (
     "--stride 10 --depth 1 -p dataset=shapes -p n_qubits=4 -p n_classes=3 -p epochs=4 -p batch_size=20 -p n_train=60"
@@ -122,7 +123,7 @@ def test_a_record_of_something_else_is_not_done(run, contents):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_without_one_of_its_files_is_stale(run, stage):
-    (run.path / OUTPUTS[stage][0]).unlink()
+    (run.path / STAGES[stage].leaves[0]).unlink()
     assert run.state(stage) == "stale"
 
 
@@ -164,7 +165,7 @@ def test_a_record_names_parameters_machine_code_and_digests(run):
     assert record["code"]
     assert record["seconds"] == 1.0
     assert record["inputs"] == {"best.safetensors": run.record("train")["outputs"]["best.safetensors"]}
-    assert set(record["outputs"]) == set(OUTPUTS["hessian"])
+    assert set(record["outputs"]) == set(STAGES["hessian"].leaves)
 
 
 # -- check --------------------------------------------------------------------------------------------------------
@@ -174,10 +175,10 @@ def test_sound_results_have_no_problems(run):
     assert run_problems(run) == []
 
 
-@pytest.mark.parametrize("name", [name for stage in STAGES for name in OUTPUTS[stage]])
+@pytest.mark.parametrize("name", [name for stage in STAGES for name in STAGES[stage].leaves])
 def test_an_altered_file_is_a_problem_and_the_remedy_helps(run, name):
     flip_byte(run.file(name))
-    stage = next(stage for stage in STAGES if name in OUTPUTS[stage])
+    stage = next(stage for stage in STAGES if name in STAGES[stage].leaves)
     assert run_problems(run) == [
         f"{TINY.run_id}: {name} was altered after it was written; delete {stage}.json and"
         f" run 'qpatch run {TINY_OPTIONS}' or the sweep again"

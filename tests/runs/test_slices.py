@@ -8,14 +8,17 @@ from helpers import TINY, store_training
 
 from qpatch.curvature.loss import LossCurvature
 from qpatch.data import load_dataset
+from qpatch.landscape.grid import evaluate_grid
 from qpatch.landscape.planes import random_plane
 from qpatch.model.flat import flat_parameters, loss_at
-from qpatch.runs import slices, stages
+from qpatch.runs import compute_stage, line_between, stored_profiles, stored_slices, train
+from qpatch.runs.progress import GridRows
+from qpatch.runs.records import run_problems
+from qpatch.runs.stages import slices as slices_stage
 from qpatch.runs.store import RunFolder
 from qpatch.show import tables
 from qpatch.show.landscapes import draw_slices
 from qpatch.show.spectra import draw_along
-from qpatch.study.validation import run_problems
 
 LONG = TINY.replace(epochs=8, learning_rate=3e-3)  # slowly, past an epoch of zero rate, 5
 LOSS = {"abs": 1e-4}  # logits of up to 100, single precision: exact to 1e-5 each
@@ -23,8 +26,8 @@ SETTINGS = {"n_images": 0, "n_points": 4, "residual": 1e-6, "start_seed": 3}
 
 
 def compute(shapes):
-    stages.train(LONG, "cpu", shapes)
-    return slices.slices(LONG, "cpu", data=shapes, **SETTINGS)
+    train(LONG, "cpu", shapes)
+    return compute_stage("slices", LONG, "cpu", data=shapes, **SETTINGS)
 
 
 @pytest.fixture
@@ -36,7 +39,7 @@ def run(run_of):
 def exact(computed_once, shapes_root):
     """The model at the best epoch in double precision, its flat parameters, its loss, its dense Hessian."""
     run = RunFolder(LONG, computed_once(LONG, compute).parent)
-    model, split = stages.load_best(run).double(), load_dataset(LONG, shapes_root / "shapes").train
+    model, split = run.model().double(), load_dataset(LONG, shapes_root / "shapes").train
     curvature = LossCurvature(model, split)
     units = torch.eye(len(curvature.point), dtype=torch.float64)
     hessian = torch.stack([curvature.hessian @ unit for unit in units]).numpy()
@@ -50,7 +53,7 @@ def test_the_run_passes_its_check_and_knows_its_settings(run):
 
 
 def test_planes_go_through_the_minimum_and_are_as_wide_as_the_path(run):
-    stored = slices.stored_slices(run)
+    stored = stored_slices(run)
     assert [each.name for each in stored] == ["principal", "random", "random, by QNN", "two top eigenvectors"]
     best = run.record("train")["best_epoch"] + 1
     for each in stored:
@@ -63,7 +66,7 @@ def test_planes_go_through_the_minimum_and_are_as_wide_as_the_path(run):
 
 def test_losses_on_the_random_plane_are_those_of_the_model(run, exact):
     minimum, loss, _ = exact
-    plane, stored = random_plane(minimum, SETTINGS["start_seed"]), slices.stored_slices(run)[1]
+    plane, stored = random_plane(minimum, SETTINGS["start_seed"]), stored_slices(run)[1]
     expected = [[loss(plane.point(x, y)) for x in stored.x] for y in stored.y]
     assert stored.loss == pytest.approx(np.array(expected), **LOSS)
 
@@ -75,7 +78,7 @@ def test_the_top_plane_holds_the_two_largest_eigenvalues_and_no_plane_holds_more
         values[:-3:-1], rel=1e-3
     )
     most = np.sort(np.abs(values))[-2:].sum()
-    for each in slices.stored_slices(run):
+    for each in stored_slices(run):
         held = np.linalg.eigvalsh(planes[each.name]["hessian"])
         assert each.of_most == pytest.approx(np.abs(held).sum() / most, rel=1e-3)
         assert abs(each.of_trace - held.sum() / np.trace(exact[2])) < 4 * each.of_trace_error
@@ -83,14 +86,14 @@ def test_the_top_plane_holds_the_two_largest_eigenvalues_and_no_plane_holds_more
 
 
 def test_principal_plane_holds_the_most_of_the_path(run):
-    principal, *others = (each.ratios.sum() for each in slices.stored_slices(run))
+    principal, *others = (each.ratios.sum() for each in stored_slices(run))
     assert principal > max(others)
 
 
 def test_lines_lead_from_the_start_and_the_epochs_that_stood_still(run, exact):
     best, history = run.record("train")["best_epoch"], run.history().set_index("epoch")
     assert history.index[history["learning_rate"] == 0].tolist() == [-1, 5]
-    profiles = slices.stored_profiles(run)
+    profiles = stored_profiles(run)
     assert [each.name for each in profiles] == [f"epoch {epoch} to {best}" for epoch in (-1, 5) if epoch < best]
     path = run.trajectory().astype(np.float64)
     for each, start in zip(profiles, (-1, 5), strict=False):
@@ -100,7 +103,7 @@ def test_lines_lead_from_the_start_and_the_epochs_that_stood_still(run, exact):
 
 
 def test_table_and_figures_show_what_is_stored(run):
-    record, stored = run.record("slices"), slices.stored_slices(run)
+    record, stored = run.record("slices"), stored_slices(run)
     html = tables.slices([run]).to_html()
     assert "Patches" in html
     assert "Qubits" not in html  # all rows share it
@@ -128,14 +131,13 @@ def test_a_killed_stage_goes_on_after_its_last_row(run, shapes, monkeypatch):
             raise KeyboardInterrupt
         return evaluate_grid(*arguments, **options)
 
-    evaluate_grid = slices.evaluate_grid
-    monkeypatch.setattr(slices, "evaluate_grid", killed)
+    monkeypatch.setattr("qpatch.landscape.evaluate_grid", killed)
     with pytest.raises(KeyboardInterrupt):
-        slices.slices(LONG, "cpu", data=shapes, **SETTINGS)
-    kept = slices.GridRows(run, slices.ROWS[0], {}).load()
+        compute_stage("slices", LONG, "cpu", data=shapes, replace=True, **SETTINGS)
+    kept = GridRows(run.cache / "progress-slices" / "rows-0.safetensors", {}).load()
     assert kept == pytest.approx(before["loss"].to_numpy()[:16].reshape(4, 4), **LOSS)
-    monkeypatch.setattr(slices, "evaluate_grid", evaluate_grid)
-    slices.slices(LONG, "cpu", data=shapes, **SETTINGS)
+    monkeypatch.setattr("qpatch.landscape.evaluate_grid", evaluate_grid)
+    compute_stage("slices", LONG, "cpu", data=shapes, replace=True, **SETTINGS)
     assert run.table("planes.csv").equals(before)
 
 
@@ -148,28 +150,28 @@ def test_a_stage_killed_on_fewer_images_begins_its_grids_anew(run, shapes, monke
             raise KeyboardInterrupt
         return slices_made[-1]
 
-    evaluate_grid, slices_made = slices.evaluate_grid, []
-    monkeypatch.setattr(slices, "evaluate_grid", killed)
+    slices_made = []
+    monkeypatch.setattr("qpatch.landscape.evaluate_grid", killed)
     with pytest.raises(KeyboardInterrupt):
-        slices.slices(LONG, "cpu", data=shapes, **SETTINGS | {"n_images": 9})
-    monkeypatch.setattr(slices, "evaluate_grid", evaluate_grid)
-    slices.slices(LONG, "cpu", data=shapes, **SETTINGS | {"n_images": 0})
+        compute_stage("slices", LONG, "cpu", data=shapes, replace=True, **SETTINGS | {"n_images": 9})
+    monkeypatch.setattr("qpatch.landscape.evaluate_grid", evaluate_grid)
+    compute_stage("slices", LONG, "cpu", data=shapes, replace=True, **SETTINGS | {"n_images": 0})
     resumed = run.table("planes.csv")
-    slices.slices(LONG, "cpu", data=shapes, **SETTINGS | {"n_images": 0})
+    compute_stage("slices", LONG, "cpu", data=shapes, replace=True, **SETTINGS | {"n_images": 0})
     assert run.table("planes.csv").equals(resumed)
 
 
 def test_a_line_joins_the_best_parameters_of_two_seeds_and_no_models_of_different_shape(shapes):
     first, second, deeper = (
-        stages.train(TINY.replace(epochs=2, **changes), "cpu", shapes).run
+        train(TINY.replace(epochs=2, **changes), "cpu", shapes)
         for changes in ({}, {"seed": 7}, {"depth": TINY.depth + 1})
     )
-    line = slices.line_between(first, second)
+    line = line_between(first, second)
     for run, end in ((first, line.start), (second, line.end)):
         stored = run.best_parameters()
         assert np.array_equal(end, torch.cat([stored["angles"].flatten(), stored["bias"].flatten()]).double().numpy())
     with pytest.raises(ValueError, match="no line joins them"):
-        slices.line_between(first, deeper)
+        line_between(first, deeper)
 
 
 def test_curvature_along_the_path_is_that_of_the_dense_hessian(run, exact, shapes):
@@ -178,7 +180,7 @@ def test_curvature_along_the_path_is_that_of_the_dense_hessian(run, exact, shape
     best = run.record("train")["best_epoch"]
     assert list(along) == [epoch for epoch in (-1, 5) if epoch < best] + [best]
     assert along[best]["lambda_max"] == pytest.approx(np.linalg.eigvalsh(exact[2])[-1], rel=1e-3)
-    model = stages.load_best(run).double()
+    model = run.model().double()
     with torch.no_grad():
         model.angles.copy_(torch.from_numpy(run.trajectory()[0]).view_as(model.angles))
     curvature = LossCurvature(model, shapes.train)
@@ -194,4 +196,4 @@ def test_curvature_along_the_path_is_that_of_the_dense_hessian(run, exact, shape
 
 
 def test_a_start_that_was_never_bettered_gets_a_line_all_the_same():
-    assert slices._spots(store_training(TINY, losses=[1.0, 2.0, 3.0])) == [-1, 1]
+    assert slices_stage._spots(store_training(TINY, losses=[1.0, 2.0, 3.0])) == [-1, 1]

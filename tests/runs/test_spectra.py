@@ -11,16 +11,17 @@ from qpatch.curvature.loss import LossCurvature
 from qpatch.curvature.products import KeptProducts
 from qpatch.data import load_dataset
 from qpatch.model.flat import qnn_groups
-from qpatch.runs import spectra, stages
+from qpatch.model.qnn import PatchQNN
+from qpatch.runs import compute_stage, stored_density, train
+from qpatch.runs.records import run_problems
 from qpatch.runs.store import RunFolder
-from qpatch.study.validation import run_problems
 
 SETTINGS = {"n_images": 0, "k": 4, "steps": 30, "probes": 2, "blocks": 2}
 
 
 def compute(shapes):
-    stages.train(TINY, "cpu", shapes)
-    return spectra.spectrum(TINY, "cpu", data=shapes, **SETTINGS)
+    train(TINY, "cpu", shapes)
+    return compute_stage("spectrum", TINY, "cpu", data=shapes, **SETTINGS)
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def run(run_of):
 def dense(computed_once, shapes_root):
     """Hessian and Gauss-Newton part at the best epoch, ``(n, n)`` each."""
     run, split = RunFolder(TINY, computed_once(TINY, compute).parent), load_dataset(TINY, shapes_root / "shapes").train
-    curvature = LossCurvature(stages.load_best(run).double(), split)
+    curvature = LossCurvature(run.model().double(), split)
     units = torch.eye(len(curvature.point), dtype=torch.float64)
     columns = ([product @ unit for unit in units] for product in (curvature.hessian, curvature.gauss_newton))
     return [torch.stack(list(each)).numpy() for each in columns]
@@ -71,7 +72,7 @@ def test_everything_stored_is_that_of_the_dense_hessian(run, dense, shapes):
 
 
 def test_stored_density_has_the_moments_of_the_dense_hessian(run, dense):
-    density = spectra.stored_density(run)
+    density = stored_density(run)
     assert density.size == len(dense[0])
     for power in (1, 2):
         moment = density.moment(power)
@@ -80,14 +81,14 @@ def test_stored_density_has_the_moments_of_the_dense_hessian(run, dense):
 
 
 def test_overlap_is_that_of_the_label_gradients(run, dense, shapes):
-    curvature = LossCurvature(stages.load_best(run).double(), shapes.train)
+    curvature = LossCurvature(run.model().double(), shapes.train)
     basis = np.linalg.eigh(dense[0])[1][:, -4:]
     span = np.linalg.qr(curvature.label_gradients().numpy().T)[0]
     assert run.record("spectrum")["logit_overlap"] == pytest.approx(np.sum((basis.T @ span) ** 2) / 3, abs=1e-2)
 
 
 def test_label_gradients_are_those_of_the_mean_logits(shapes):
-    model = stages.PatchQNN(TINY).double()
+    model = PatchQNN(TINY).double()
     split = shapes.train.to(model.bias)
     for label, ours in enumerate(LossCurvature(model, split, chunk=7).label_gradients()):
         mean = model(split.images[split.labels == label])[:, label].mean()
@@ -96,7 +97,7 @@ def test_label_gradients_are_those_of_the_mean_logits(shapes):
 
 
 def test_it_says_what_it_will_cost(run, capsys, shapes):
-    spectra.spectrum(TINY, "cpu", data=shapes, **SETTINGS)
+    compute_stage("spectrum", TINY, "cpu", data=shapes, replace=True, **SETTINGS)
     assert "60 images: some 208 Hessian-vector products of" in capsys.readouterr().out
 
 
@@ -108,8 +109,8 @@ def test_settings_are_recorded(run):
 @pytest.mark.parametrize("killed_at", [1, 60, 170])
 def test_a_killed_spectrum_goes_on_after_its_last_product(run, shapes, monkeypatch, killed_at):
     """To the last bit what it would have been, and no product that was finished is computed again."""
-    monkeypatch.setattr(spectra, "KeptProducts", functools.partial(KeptProducts, least_seconds=0))
-    monkeypatch.setattr(spectra, "_announce", lambda curvature, products: None)
+    monkeypatch.setattr("qpatch.curvature.KeptProducts", functools.partial(KeptProducts, least_seconds=0))
+    monkeypatch.setattr("qpatch.runs.stages.spectrum._announce", lambda curvature, products: None)
     product, computed = LossCurvature._hessian_product, []
 
     def counted(curvature, vector, limit):
@@ -121,7 +122,7 @@ def test_a_killed_spectrum_goes_on_after_its_last_product(run, shapes, monkeypat
     def products_of_a_call(limit=None):
         computed.clear()
         monkeypatch.setattr(LossCurvature, "_hessian_product", functools.partialmethod(counted, limit=limit))
-        spectra.spectrum(TINY, "cpu", data=shapes, **SETTINGS)
+        compute_stage("spectrum", TINY, "cpu", data=shapes, replace=True, **SETTINGS)
         return len(computed)
 
     whole = products_of_a_call()
@@ -133,4 +134,4 @@ def test_a_killed_spectrum_goes_on_after_its_last_product(run, shapes, monkeypat
     assert [run.file(name).read_bytes() for name in ("eigenvalues.csv", "density.csv")] == contents
     differing = {key for key in record if record[key] != run.record("spectrum")[key]}
     assert differing <= {"seconds", "finished"}
-    assert not run.products_folder("spectrum", 60).exists()
+    assert not (run.cache / "progress-spectrum").exists()

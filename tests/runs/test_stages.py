@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers import TINY, start_python
+from helpers import TINY, flip_byte, start_python
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
@@ -21,11 +21,11 @@ from qpatch.data import stratified_subset
 from qpatch.model import flat
 from qpatch.model.qnn import PatchQNN
 from qpatch.model.training import Trainer
-from qpatch.runs import stages
-from qpatch.runs.notebooks import recorded_parameters
-from qpatch.runs.rows import GridRows
-from qpatch.runs.store import OUTPUTS, ResultError, RunFolder
-from qpatch.study.validation import run_problems
+from qpatch.runs import choose_device, compute_stage, train
+from qpatch.runs.progress import GridRows
+from qpatch.runs.records import run_problems
+from qpatch.runs.stages import STAGES
+from qpatch.runs.store import ResultError, RunFolder
 
 # So large a rate overshoots: the best epoch is neither the first nor one of the last two.
 WILD = TINY.replace(learning_rate=0.2, seed=1, epochs=5)
@@ -33,12 +33,12 @@ WILD = TINY.replace(learning_rate=0.2, seed=1, epochs=5)
 
 @pytest.fixture
 def trained(shapes):
-    return stages.train(WILD, "cpu", shapes).run
+    return train(WILD, "cpu", shapes)
 
 
 def contents(run: RunFolder) -> dict:
     """All that a training stores, to the last bit, but for the seconds that it took."""
-    stored = {name: run.file(name).read_bytes() for name in OUTPUTS["train"] if name != "history.csv"}
+    stored = {name: run.file(name).read_bytes() for name in STAGES["train"].leaves if name != "history.csv"}
     return stored | {"history.csv": run.history().drop(columns="seconds").to_csv()}
 
 
@@ -68,11 +68,11 @@ def test_training_stores_what_the_trainer_did(trained, shapes):
 
 def test_training_leaves_no_checkpoint_and_only_its_files(trained):
     names = {path.name for path in trained.path.rglob("*") if path.is_file()}
-    assert names == {"train.json", "stage.lock", *OUTPUTS["train"]}
+    assert names == {"train.json", "stage.lock", *STAGES["train"].leaves}
 
 
 def test_the_best_model_is_loaded_with_its_loss(trained, shapes):
-    model = stages.load_best(trained)
+    model = trained.model()
     loss = cross_entropy(model(shapes.train.images), shapes.train.labels).item()
     # float32 logits of scale 100 carry errors of some 1e-5
     assert loss == pytest.approx(trained.history()["train_loss"].min(), rel=1e-4, abs=1e-5)
@@ -80,7 +80,7 @@ def test_the_best_model_is_loaded_with_its_loss(trained, shapes):
 
 KILLED_IN_THE_MIDDLE = f"""
 import os, signal, torch
-from qpatch.runs import stages
+from qpatch.runs import compute_stage, train
 from qpatch.model import training
 from qpatch.config import RunConfig
 torch.set_num_threads(1)
@@ -91,22 +91,69 @@ def dying(trainer):
             os.kill(os.getpid(), signal.SIGKILL)
         yield step
 training.Trainer.steps = dying
-stages.train(RunConfig.from_dict({WILD.to_dict()}), "cpu")
+train(RunConfig.from_dict({WILD.to_dict()}), "cpu")
 """
 
 
-def test_a_checkpoint_of_another_variant_is_refused(shapes):
+def test_a_checkpoint_of_another_variant_is_set_aside_and_named(shapes, capsys):
     config = TINY.replace(epochs=2)
-    stages.train(config, "cpu", shapes, max_steps=config.n_batches, variant="double")
-    with pytest.raises(ResultError, match="variant 'double', not 'standard'; finish that one, delete the file"):
-        stages.train(config, "cpu", shapes)
-    assert stages.train(config, "cpu", shapes, variant="double").finished
+    run = train(config, "cpu", shapes, max_steps=config.n_batches, variant="double")
+    kept = (run.cache / "progress-train" / "checkpoint.safetensors").read_bytes()
+    assert train(config, "cpu", shapes).best_parameters()["angles"].dtype == torch.float32
+    aside = run.cache / "progress-train.aside-1"
+    assert (aside / "checkpoint.safetensors").read_bytes() == kept
+    assert f"it is now {aside}, and computed again" in capsys.readouterr().out
+
+
+def test_a_checkpoint_of_other_code_is_set_aside(shapes, monkeypatch):
+    config = TINY.replace(epochs=2)
+    expected = contents(train(config, "cpu", shapes))
+    shutil.rmtree(RunFolder(config).path)
+    train(config, "cpu", shapes, max_steps=config.n_batches)
+    monkeypatch.setattr("qpatch.runs.provenance.code_digest", lambda: "of another version")
+    run = train(config, "cpu", shapes)
+    assert (run.cache / "progress-train.aside-1").is_dir()
+    assert contents(run) == expected
+
+
+def test_a_finished_training_is_left_as_it_is_and_refused_to_another_variant(trained, shapes, monkeypatch):
+    monkeypatch.setattr(Trainer, "steps", lambda trainer: pytest.fail("it trains again"))
+    before = contents(trained)
+    assert train(WILD, "cpu", shapes).state("train") == "done"
+    with pytest.raises(ResultError, match=r"stored with variant unset, not double; --force \(in Python replace=True\)"):
+        train(WILD, "cpu", shapes, variant="double")
+    assert contents(trained) == before
+
+
+@pytest.mark.parametrize(("stage", "other"), [("hessian", {"tolerance": 0.5}), ("landscape", {"n_points": 2})])
+def test_a_finished_stage_is_replaced_only_when_told_to(trained, shapes, stage, other):
+    run = compute_stage(stage, WILD, "cpu", data=shapes)
+    record = run.record(stage)
+    with pytest.raises(ResultError, match=f"the {stage} stage of {run.run_id} is stored with {next(iter(other))} "):
+        compute_stage(stage, WILD, "cpu", data=shapes, **other)
+    assert run.record(stage) == record
+    compute_stage(stage, WILD, "cpu", data=shapes, replace=True, **other)
+    assert run.record(stage)["parameters"] == record["parameters"] | other
+
+
+def test_parameters_of_another_training_are_refused(trained, shapes):
+    """The file is altered after the training; a record of its Hessian would pass it off as the training's."""
+    file = trained.file("best.safetensors")
+    flip_byte(file)
+    with pytest.raises(ResultError, match=r"best\.safetensors is not the file that the training left"):
+        compute_stage("hessian", WILD, "cpu", data=shapes)
+
+
+def test_the_record_names_the_code_at_the_start_of_the_stage(shapes, monkeypatch):
+    versions = iter(["0.1.0+aaaaaaa", "0.1.0+bbbbbbb"])
+    monkeypatch.setattr("qpatch.runs.provenance.code_version", lambda: next(versions))
+    assert train(TINY.replace(epochs=1), "cpu", shapes).record("train")["code"] == "0.1.0+aaaaaaa"
 
 
 def test_a_training_killed_while_it_writes_its_results_is_not_done(shapes, monkeypatch):
     """The second training, by force, ends between its files and its record."""
     config = TINY.replace(epochs=2)
-    run = stages.train(config, "cpu", shapes).run
+    run = train(config, "cpu", shapes)
 
     def killed(*arguments, **values):
         raise KeyboardInterrupt
@@ -114,9 +161,9 @@ def test_a_training_killed_while_it_writes_its_results_is_not_done(shapes, monke
     with monkeypatch.context() as patched:
         patched.setattr(RunFolder, "write_record", killed)
         with pytest.raises(KeyboardInterrupt):
-            stages.train(config, "cpu", shapes)
+            train(config, "cpu", shapes, replace=True)
     assert run.state("train") == "missing"
-    assert stages.train(config, "cpu", shapes).run.state("train") == "done"
+    assert train(config, "cpu", shapes).state("train") == "done"
 
 
 def test_a_training_killed_in_the_middle_of_an_epoch_resumes_bit_for_bit(trained, shapes, tmp_path, monkeypatch):
@@ -125,17 +172,17 @@ def test_a_training_killed_in_the_middle_of_an_epoch_resumes_bit_for_bit(trained
         _, errors = process.communicate()
     assert process.returncode == -signal.SIGKILL, errors
     killed = RunFolder(WILD)
-    checkpoint = load_file(killed.file("checkpoint.safetensors"))
+    checkpoint = load_file(killed.cache / "progress-train" / "checkpoint.safetensors")
     assert checkpoint["trainer.epoch"] == 4  # the epoch to begin again
     assert killed.state("train") == "missing"
 
     (killed.cache / ".checkpoint.safetensors.0123.part").write_bytes(b"killed while it wrote")
     epochs, steps = [], Trainer.steps
     monkeypatch.setattr(Trainer, "steps", lambda trainer: epochs.append(trainer.epoch) or steps(trainer))
-    resumed = stages.train(WILD, "cpu", shapes).run
+    resumed = train(WILD, "cpu", shapes)
     assert epochs == [4]
     assert contents(resumed) == contents(trained)
-    assert not resumed.file("checkpoint.safetensors").exists()
+    assert not (resumed.cache / "progress-train").exists()
 
 
 def test_a_training_that_diverges_keeps_its_last_good_epoch(shapes, monkeypatch):
@@ -148,23 +195,23 @@ def test_a_training_that_diverges_keeps_its_last_good_epoch(shapes, monkeypatch)
 
     monkeypatch.setattr(Trainer, "steps", poisoned)
     with pytest.raises(FloatingPointError, match="the loss is nan at epoch 2, iteration 0"):
-        stages.train(WILD, "cpu", shapes)
-    kept = load_file(RunFolder(WILD).file("checkpoint.safetensors"))
+        train(WILD, "cpu", shapes)
+    kept = load_file(RunFolder(WILD).cache / "progress-train" / "checkpoint.safetensors")
     assert kept["trainer.epoch"] == 2
     assert all(torch.isfinite(value).all() for value in kept.values())
 
 
 def test_training_that_another_holds_is_refused(shapes):
     with RunFolder(WILD).locked(), pytest.raises(ResultError, match="is being computed by another process"):
-        stages.train(WILD, "cpu", shapes)
+        train(WILD, "cpu", shapes)
 
 
 # -- Hessian ------------------------------------------------------------------------------------------------------
 
 
 def test_hessian_is_that_of_the_best_epoch_over_all_training_images(trained, shapes):
-    run = stages.hessian(WILD, "cpu", tolerance=1e-5, max_iterations=50, start_seed=3, data=shapes)
-    curvature = LossCurvature(stages.load_best(trained), shapes.train)
+    run = compute_stage("hessian", WILD, "cpu", tolerance=1e-5, max_iterations=50, start_seed=3, data=shapes)
+    curvature = LossCurvature(trained.model(), shapes.train)
     expected = power_iteration(curvature.hessian, 3, 1e-5, 50)
     record = run.record("hessian")
     assert (record["lambda_max"], record["converged"]) == (expected.eigenvalue, expected.converged)
@@ -174,7 +221,7 @@ def test_hessian_is_that_of_the_best_epoch_over_all_training_images(trained, sha
 
 
 def test_a_killed_hessian_goes_on_after_its_last_product(trained, shapes, monkeypatch):
-    monkeypatch.setattr(stages, "KeptProducts", functools.partial(KeptProducts, least_seconds=0))
+    monkeypatch.setattr("qpatch.curvature.KeptProducts", functools.partial(KeptProducts, least_seconds=0))
     product, computed = LossCurvature._hessian_product, []
 
     def killed(curvature, vector):
@@ -183,33 +230,35 @@ def test_a_killed_hessian_goes_on_after_its_last_product(trained, shapes, monkey
         computed.append(vector)
         return product(curvature, vector)
 
-    options = {"tolerance": 1e-5, "max_iterations": 50, "data": shapes}
-    expected = stages.hessian(WILD, "cpu", **options).eigenvalue_estimates()
+    options = {"tolerance": 1e-5, "max_iterations": 50, "data": shapes, "replace": True}
+    expected = compute_stage("hessian", WILD, "cpu", **options).eigenvalue_estimates()
     monkeypatch.setattr(LossCurvature, "_hessian_product", killed)
     with pytest.raises(KeyboardInterrupt):
-        stages.hessian(WILD, "cpu", **options)
+        compute_stage("hessian", WILD, "cpu", **options)
     monkeypatch.setattr(LossCurvature, "_hessian_product", lambda *given: computed.append(given) or product(*given))
-    run = stages.hessian(WILD, "cpu", **options)
+    run = compute_stage("hessian", WILD, "cpu", **options)
     assert np.array_equal(run.eigenvalue_estimates(), expected)
     assert len(computed) == len(expected)
-    assert not run.products_folder("hessian", len(shapes.train)).exists()
+    assert not (run.cache / "progress-hessian").exists()
 
 
 def test_hessian_of_a_subset_is_over_those_images_and_labelled_so(trained, shapes):
     parameters = {"tolerance": 1e-5, "max_iterations": 50, "subset": 20}
-    run = stages.hessian(WILD, "cpu", **parameters, data=shapes)
+    run = compute_stage("hessian", WILD, "cpu", **parameters, data=shapes)
     chosen = stratified_subset(shapes.train, 20)
     assert len(chosen) == 20 < len(shapes.train)
-    curvature = LossCurvature(stages.load_best(trained), chosen)
+    curvature = LossCurvature(trained.model(), chosen)
     record = run.record("hessian")
     assert record["lambda_max"] == power_iteration(curvature.hessian, 0, 1e-5, 50).eigenvalue
-    assert record["parameters"] == recorded_parameters("hessian", parameters)
+    assert record["parameters"] == STAGES["hessian"].recorded(parameters)
 
 
 def test_later_stages_need_a_training(shapes):
-    for stage in (stages.hessian, stages.landscape):
-        with pytest.raises(ResultError, match=r"best\.safetensors is missing; run 'qpatch run"):
-            stage(WILD, "cpu", data=shapes)
+    for stage in ("hessian", "landscape", "spectrum", "slices"):
+        with pytest.raises(
+            ResultError, match=f"the {stage} stage needs a finished training; run the train stage first"
+        ):
+            compute_stage(stage, WILD, "cpu", data=shapes)
 
 
 # -- landscape ----------------------------------------------------------------------------------------------------
@@ -217,7 +266,7 @@ def test_later_stages_need_a_training(shapes):
 
 def test_landscape_is_the_loss_on_the_trajectorys_plane(trained, shapes):
     """The plane by a plain singular value decomposition, a corner's loss by the model itself."""
-    run = stages.landscape(WILD, "cpu", n_points=3, margin=2.0, data=shapes)
+    run = compute_stage("landscape", WILD, "cpu", n_points=3, margin=2.0, data=shapes)
     landscape, record = run.landscape(), run.record("landscape")
     trajectory = trained.trajectory().astype(np.float64)
     mean = trajectory.mean(0)
@@ -233,7 +282,7 @@ def test_landscape_is_the_loss_on_the_trajectorys_plane(trained, shapes):
     assert landscape.best == best
     assert record["parameters"] == {"n_points": 3, "margin": 2.0}
 
-    model = stages.load_best(trained)  # with the best epoch's bias
+    model = trained.model()  # with the best epoch's bias
     corner = mean + coordinates[best] @ axes[:2] + (signs * [landscape.x[0], landscape.y[-1]]) @ axes[:2]
     with torch.no_grad():
         model.angles.copy_(torch.from_numpy(corner).reshape(model.angles.shape))
@@ -243,7 +292,7 @@ def test_landscape_is_the_loss_on_the_trajectorys_plane(trained, shapes):
 
 
 def test_an_interrupted_landscape_goes_on_after_its_finished_rows(trained, shapes, monkeypatch):
-    whole = stages.landscape(WILD, "cpu", n_points=4, data=shapes).landscape().loss
+    whole = compute_stage("landscape", WILD, "cpu", n_points=4, data=shapes).landscape().loss
     (trained.path / "landscape.json").unlink()
     calls, evaluate = [], flat.evaluate
 
@@ -255,16 +304,16 @@ def test_an_interrupted_landscape_goes_on_after_its_finished_rows(trained, shape
 
     monkeypatch.setattr(flat, "evaluate", failing)
     with pytest.raises(KeyboardInterrupt):
-        stages.landscape(WILD, "cpu", n_points=4, data=shapes)
+        compute_stage("landscape", WILD, "cpu", n_points=4, data=shapes)
     assert trained.state("landscape") == "missing"
-    run = stages.landscape(WILD, "cpu", n_points=4, data=shapes)
+    run = compute_stage("landscape", WILD, "cpu", n_points=4, data=shapes)
     assert len(calls) == 10 + 2 * 4
     assert np.array_equal(run.landscape().loss, whole)
-    assert not (run.file("rows.safetensors")).exists()
+    assert not (run.cache / "progress-landscape").exists()
 
 
 def test_rows_of_another_grid_are_not_mixed_in(trained, shapes, monkeypatch):
-    stages.landscape(WILD, "cpu", n_points=3, margin=1.0, data=shapes)
+    compute_stage("landscape", WILD, "cpu", n_points=3, margin=1.0, data=shapes)
     expected = pd.read_csv(trained.path / "landscape.csv")
 
     def interrupted(*args, on_row, **options):
@@ -272,10 +321,10 @@ def test_rows_of_another_grid_are_not_mixed_in(trained, shapes, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "evaluate_grid", interrupted)
+        patch.setattr("qpatch.landscape.evaluate_grid", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            stages.landscape(WILD, "cpu", n_points=3, margin=2.0, data=shapes)
-    stages.landscape(WILD, "cpu", n_points=3, margin=1.0, data=shapes)
+            compute_stage("landscape", WILD, "cpu", n_points=3, margin=2.0, data=shapes, replace=True)
+    compute_stage("landscape", WILD, "cpu", n_points=3, margin=1.0, data=shapes, replace=True)
     assert pd.read_csv(trained.path / "landscape.csv").equals(expected)
 
 
@@ -284,77 +333,78 @@ def test_rows_of_another_grid_are_not_mixed_in(trained, shapes, monkeypatch):
 
 def test_a_device_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert stages.choose_device().type == "cpu"
+    assert choose_device().type == "cpu"
     with pytest.raises(ValueError, match=r"device 'cuda:1' was asked for, but PyTorch sees no CUDA device; use 'auto'"):
-        stages.choose_device("cuda:1")
+        choose_device("cuda:1")
 
 
 def test_a_gpu_is_taken_where_there_is_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert stages.choose_device().type == "cuda"
-    assert stages.choose_device("cpu").type == "cpu"
+    assert choose_device().type == "cuda"
+    assert choose_device("cpu").type == "cpu"
 
 
 def test_training_in_pieces_of_steps_ends_as_training_at_once(trained, shapes, results_folder):
     """Steps of an unfinished epoch are done again, so pieces of one epoch and a half take one epoch each."""
     config, pieces = WILD.replace(seed=WILD.seed + 1), 0
-    while not (training := stages.train(config, "cpu", shapes, max_steps=config.n_batches * 3 // 2)).finished:
+    while (run := train(config, "cpu", shapes, max_steps=config.n_batches * 3 // 2)).state("train") != "done":
         pieces += 1
-        assert not training.run.file("history.csv").exists()
-        assert len(training.iterations) == pieces * config.n_batches + config.n_batches // 2
+        assert not run.file("history.csv").exists()
+        kept = load_file(run.cache / "progress-train" / "checkpoint.safetensors")
+        assert len(kept["iterations"]) == pieces * config.n_batches
         assert pieces < config.epochs
-    in_pieces = training.run.trajectory()
-    shutil.rmtree(training.run.path)
-    assert np.array_equal(stages.train(config, "cpu", shapes).run.trajectory(), in_pieces)
+    in_pieces = run.trajectory()
+    shutil.rmtree(run.path)
+    assert np.array_equal(train(config, "cpu", shapes).trajectory(), in_pieces)
 
 
 def test_steps_that_fill_an_epoch_finish_it(trained, shapes):
     config = WILD.replace(seed=WILD.seed + 2, epochs=2)
     for epochs in (1, 2):
-        training = stages.train(config, "cpu", shapes, max_steps=config.n_batches)
-        assert len(training.history) == epochs + 1
-        assert training.finished == (epochs == 2)
+        run = train(config, "cpu", shapes, max_steps=config.n_batches)
+        assert (run.state("train") == "done") == (epochs == 2)
+    assert len(run.history()) == config.epochs + 1
 
 
 def test_no_steps_are_refused(shapes):
     with pytest.raises(ValueError, match="max_steps is 0; take one or more"):
-        stages.train(WILD, "cpu", shapes, max_steps=0)
+        train(WILD, "cpu", shapes, max_steps=0)
 
 
 def test_a_device_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match="device 'gpu' is none that this package runs on"):
-        stages.choose_device("gpu")
+        choose_device("gpu")
 
 
 def test_the_best_model_keeps_the_precision_of_its_training(shapes):
     config = TINY.replace(epochs=1)
-    run = stages.train(config, "cpu", shapes, variant="double").run
-    model, stored = stages.load_best(run), run.best_parameters()
+    run = train(config, "cpu", shapes, variant="double")
+    model, stored = run.model(), run.best_parameters()
     assert model.bias.dtype == stored["angles"].dtype == torch.float64
     assert torch.equal(model.angles.data, stored["angles"])
 
 
-def test_rows_survive_a_plane_that_moved_by_rounding_and_no_other(trained):
+def test_rows_survive_a_plane_that_moved_by_rounding_and_no_other(tmp_path):
     axes, done = {"x": np.linspace(-1, 2, 4), "y": np.linspace(0, 5, 4)}, np.ones((2, 4))
-    GridRows(trained, "rows.safetensors", axes).save(done)
+    GridRows(tmp_path / "rows.safetensors", axes).save(done)
 
     def load(**changed):
-        return GridRows(trained, "rows.safetensors", axes | changed).load()
+        return GridRows(tmp_path / "rows.safetensors", axes | changed).load()
 
     assert np.array_equal(load(x=axes["x"] + 1e-9), done)
     assert load(x=axes["x"] + 1e-3) is None
     assert load(x=np.linspace(-1, 2, 5)) is None
 
 
-def test_the_time_of_rows_is_that_of_all_calls_that_computed_them(trained, monkeypatch):
+def test_the_time_of_rows_is_that_of_all_calls_that_computed_them(tmp_path, monkeypatch):
     """Two calls of 7 and 5 seconds, by a clock that the test turns."""
     clock = iter([100.0, 107.0, 200.0, 205.0, 300.0])
-    monkeypatch.setattr("qpatch.runs.rows.time", SimpleNamespace(perf_counter=lambda: next(clock)))
-    GridRows(trained, "rows.safetensors", {}).save(np.ones((1, 4)))
-    resumed = GridRows(trained, "rows.safetensors", {})
+    monkeypatch.setattr("qpatch.runs.progress.time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    GridRows(tmp_path / "rows.safetensors", {}).save(np.ones((1, 4)))
+    resumed = GridRows(tmp_path / "rows.safetensors", {})
     assert len(resumed.load()) == 1
     assert resumed.earlier == 7
     resumed.save(np.ones((2, 4)))
-    last = GridRows(trained, "rows.safetensors", {})
+    last = GridRows(tmp_path / "rows.safetensors", {})
     assert len(last.load()) == 2
     assert last.earlier == 12

@@ -7,11 +7,11 @@ from helpers import MACHINE, store_hessian, store_landscape, store_training
 
 from qpatch.config import RunConfig
 from qpatch.runs.published import reference_table
+from qpatch.runs.stages.train import first_epoch_problems
 from qpatch.runs.store import RunFolder
 from qpatch.study.agreement import (
     COLUMNS,
     agreement_table,
-    first_epoch_problems,
     parting_epoch,
     published_units,
     run_agreement,
@@ -102,7 +102,7 @@ def test_a_configuration_without_a_published_log_has_no_parting():
     run = store_training(RunConfig(depth=200), [1.0, 0.5] + [1.0] * 49)
     (row,) = run_partings(agreement_table([run])).itertuples()
     assert (row.published_epochs, row.parting) == (0, pd.NA)
-    assert first_epoch_problems(run) == []
+    assert list(first_epoch_problems(run)) == []
 
 
 def test_without_a_log_table_1_tells_whether_runs_are_together_at_the_best_epoch():
@@ -124,16 +124,16 @@ def test_only_full_runs_are_compared():
     other = store_training(RunConfig(seed=5), [1.0, 0.5] + [1.0] * 49)
     table = agreement_table([other])
     assert (len(table), list(table.columns)) == (0, list(COLUMNS))
-    assert first_epoch_problems(other) == []
+    assert list(first_epoch_problems(other)) == []
 
 
 def test_one_iteration_beyond_the_bar_fails_the_run(run):
-    assert first_epoch_problems(run) == []
+    assert list(first_epoch_problems(run)) == []
     iterations = run.iterations()
     iterations.loc[17, "loss"] += 2e-4
     run.write_csv("iterations.csv", iterations)
-    (problem,) = first_epoch_problems(run)
+    (problem,) = list(first_epoch_problems(run))
     assert problem.startswith("the loss of iteration 17 of epoch 0 is")
     iterations.loc[17, "loss"] = float("nan")
     run.write_csv("iterations.csv", iterations)
-    assert len(first_epoch_problems(run)) == 1
+    assert len(list(first_epoch_problems(run))) == 1

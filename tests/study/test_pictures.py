@@ -9,7 +9,8 @@ import pytest
 from helpers import MACHINE, TINY, store_hessian, store_landscape, store_training
 
 from qpatch.landscape.planes import random_walk_ratios
-from qpatch.runs.store import OUTPUTS, Landscape
+from qpatch.runs.stages import STAGES
+from qpatch.runs.store import Landscape
 from qpatch.show.gallery import landscape_chooser
 from qpatch.study import pictures
 
@@ -43,7 +44,7 @@ def test_a_long_random_walk_has_the_ratios_of_a_random_walk():
 def test_shares_of_curvature_are_those_of_the_slices_in_per_cent(run):
     assert pictures.curvature_shares([run]).empty
     held = {"ratios": [0.5, 0.25], "of_trace": 0.02, "of_most": 0.125}
-    for name in OUTPUTS["slices"]:
+    for name in STAGES["slices"].leaves:
         run.write_csv(name, pd.DataFrame({"x": [0.0]}))
     run.write_record("slices", {}, 1.0, MACHINE, planes={"principal": held, "random": held | {"of_trace": 0.01}})
     row = pictures.curvature_shares([run]).iloc[0]

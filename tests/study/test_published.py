@@ -5,7 +5,6 @@ from helpers import REPOSITORY
 
 from qpatch.data import load_split
 from qpatch.model.training import evaluate
-from qpatch.runs.stages import load_best
 from qpatch.runs.stored import stored_runs
 from qpatch.study.derived import read_table
 from qpatch.study.seeds import has_paper_size, right_images, unpack
@@ -23,7 +22,7 @@ def first_fast(runs):
 
 @pytest.mark.parametrize("run", first_fast(RUNS))
 def test_the_best_parameters_give_the_test_loss_and_accuracy_of_the_history(run):
-    loss, accuracy = evaluate(load_best(run), load_split(run.config, "test"))
+    loss, accuracy = evaluate(run.model(), load_split(run.config, "test"))
     stored = run.history().set_index("epoch").loc[run.record("train")["best_epoch"]]
     assert loss == pytest.approx(stored["test_loss"], rel=CLOSE)
     assert abs(accuracy - stored["test_accuracy"]) * run.config.n_test <= FLIPPED

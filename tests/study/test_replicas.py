@@ -13,14 +13,15 @@ from typer.testing import CliRunner
 from qpatch.cli import app
 from qpatch.config import RunConfig
 from qpatch.engine.compiled import takes
-from qpatch.runs import stages, sweep
-from qpatch.runs.store import OUTPUTS, RunFolder
+from qpatch.runs import published, stages, sweep, train
+from qpatch.runs.stages import STAGES
+from qpatch.runs.store import RunFolder
 from qpatch.runs.variants import STANDARD, VARIANTS, Variant, find_variant
 from qpatch.study import replicas
 
 OTHERS = [name for name in VARIANTS if name != STANDARD]
 LOSSES = [2.0, 1.0, 0.5, 0.25, 0.75]
-IDENTICAL = [name for name in OUTPUTS["train"] if name != "history.csv"]  # which holds seconds
+IDENTICAL = [name for name in STAGES["train"].leaves if name != "history.csv"]  # which holds seconds
 
 
 # -- variants -----------------------------------------------------------------------------------------------------
@@ -28,7 +29,7 @@ IDENTICAL = [name for name in OUTPUTS["train"] if name != "history.csv"]  # whic
 
 def train_again(config, folder, monkeypatch, shapes, variant=STANDARD) -> RunFolder:
     monkeypatch.setenv("QPATCH_RESULTS", str(folder))
-    return stages.train(config, "cpu", shapes, variant=variant).run
+    return train(config, "cpu", shapes, variant=variant)
 
 
 def test_two_runs_with_the_same_settings_are_bit_identical(shapes, tmp_path, monkeypatch):
@@ -90,8 +91,8 @@ def store_member(variant: str, losses: list[float], parted_at: int | None = None
     run = store_training(TINY, losses, root=root, parameters=parameters)
     iterations = run.iterations()
     if parted_at is not None:
-        iterations.loc[parted_at - 1, "loss"] += 0.9 * replicas.PARTED
-        iterations.loc[parted_at:, "loss"] += 2 * replicas.PARTED
+        iterations.loc[parted_at - 1, "loss"] += 0.9 * published.PARTED
+        iterations.loc[parted_at:, "loss"] += 2 * published.PARTED
     run.write_csv("iterations.csv", iterations)
     run.write_record("train", parameters, 1.0, {}, best_epoch=int(np.argmin(losses)) - 1)
     return run

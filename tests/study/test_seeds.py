@@ -8,7 +8,7 @@ import pytest
 from helpers import REPOSITORY, TINY, store_hessian, store_training
 
 from qpatch.config import RunConfig
-from qpatch.runs import stages
+from qpatch.runs import train
 from qpatch.runs.profiles import SEED_EPOCHS, profile_runs
 from qpatch.runs.store import RunFolder
 from qpatch.study import seeds
@@ -65,7 +65,7 @@ def test_bits_are_packed_and_unpacked():
 
 
 def test_right_images_are_the_best_models(shapes):
-    run = stages.train(TINY, "cpu", shapes).run
+    run = train(TINY, "cpu", shapes)
     right = seeds.right_images(run)
     best = run.history().set_index("epoch").loc[run.record("train")["best_epoch"]]
     assert right.shape == (TINY.n_test,)

@@ -5,9 +5,8 @@ import pandas as pd
 import pytest
 from helpers import MACHINE, TINY, store_hessian, store_landscape, store_slices, store_spectrum, store_training
 
-from qpatch.runs.schema import VALUES
+from qpatch.runs.records import VALUES, headline_problems
 from qpatch.runs.store import RunFolder
-from qpatch.study.headlines import headline_problems
 
 LOSSES = [2.0, 1.0, 0.5, 0.25, 0.75]
 GRID = {"n_points": 3, "margin": 1.0}

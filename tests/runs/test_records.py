@@ -4,8 +4,8 @@ import pytest
 from helpers import MACHINE, TINY, store_hessian, store_landscape, store_slices, store_spectrum, store_training
 from test_results import GRID, LOSSES
 
-from qpatch.runs.schema import record_problems
-from qpatch.runs.store import STAGES
+from qpatch.runs.records import record_problems
+from qpatch.runs.stages import STAGES
 
 
 @pytest.fixture

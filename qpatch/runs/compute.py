@@ -1,0 +1,175 @@
+"""A stage computed: the frame that all of them share. Lock, progress, clock, files, record."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qpatch import curvature
+from qpatch.config import RunConfig
+from qpatch.data import Dataset, Split, load_dataset, stratified_subset
+from qpatch.files import ResultError, sha256
+from qpatch.runs import provenance
+from qpatch.runs.device import choose_device
+from qpatch.runs.progress import GridRows, Progress
+from qpatch.runs.stage import Outcome, Stage
+from qpatch.runs.stages import STAGES
+from qpatch.runs.store import RunFolder
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from qpatch.curvature.products import KeptProducts, Operator
+    from qpatch.model.qnn import PatchQNN
+
+
+@dataclass
+class Work:
+    """What a stage computes from: the run so far, its images, and what earlier calls have kept.
+
+    Attributes:
+        run: of the stage.
+        device: where it computes.
+        progress: what it keeps until it is finished.
+        given: the images, instead of those that the configuration names.
+        kept_parts: products and rows that it keeps.
+    """
+
+    run: RunFolder
+    device: torch.device
+    progress: Progress
+    given: Dataset | None = None
+    kept_parts: list[KeptProducts | GridRows] = field(default_factory=list)
+
+    @cached_property
+    def data(self) -> Dataset:
+        return self.given or load_dataset(self.run.config)
+
+    def images(self, count: int) -> Split:
+        """So many training images, the classes in proportion; all of them for 0."""
+        return stratified_subset(self.data.train, count)
+
+    def model(self) -> PatchQNN:
+        """The model at the run's best epoch."""
+        return self.run.model(self.device)
+
+    def kept(self, product: Operator, name: str) -> KeptProducts:
+        """A matrix whose products are kept under a name."""
+        self.kept_parts.append(curvature.KeptProducts(product, self.progress.file(name)))
+        return self.kept_parts[-1]
+
+    def rows(self, name: str, belongs_to: dict[str, np.ndarray]) -> GridRows:
+        """Rows of a grid, kept under a name."""
+        self.kept_parts.append(GridRows(self.progress.file(f"{name}.safetensors"), belongs_to))
+        return self.kept_parts[-1]
+
+    @property
+    def earlier(self) -> float:
+        """Seconds that what earlier calls have kept took."""
+        return sum(part.earlier for part in self.kept_parts)
+
+
+def compute_stage(
+    stage: str,
+    config: RunConfig,
+    device: str = "auto",
+    data: Dataset | None = None,
+    replace: bool = False,
+    **parameters,
+) -> RunFolder:
+    """Compute a stage of a run and store it; what is stored with the same parameters stays as it is.
+
+    Killed, it goes on in a later call from what it has kept.
+
+    Args:
+        stage: of `STAGES`.
+        config: the run.
+        device: as `choose_device`.
+        data: instead of `load_dataset` of the configuration.
+        replace: compute again what is stored.
+        parameters: of the stage, `Stage.parameters`.
+
+    Raises:
+        ConfigError: a parameter that the stage does not have, or a value out of range.
+        ResultError: the stage is stored with other parameters; another process computes it; what it needs is missing
+            or is not what the training left; its folder cannot be written.
+    """
+    declared = STAGES[stage]
+    return _framed(declared, config, device, data, replace, declared.values(parameters))
+
+
+def train(
+    config: RunConfig,
+    device: str = "auto",
+    data: Dataset | None = None,
+    max_steps: int | None = None,
+    replace: bool = False,
+    **parameters,
+) -> RunFolder:
+    """Train by the protocol, with a checkpoint after each epoch; a later call goes on from the last one, bit for bit.
+
+    Args:
+        config, device, data, replace, parameters: as `compute_stage`.
+        max_steps: stop after so many optimiser steps of this call; steps of an unfinished epoch are not kept.
+
+    Raises:
+        ValueError: ``max_steps`` below one.
+        FloatingPointError: a loss is not finite; the last good epoch stays.
+        ConfigError, ResultError: as `compute_stage`.
+    """
+    if max_steps is not None and max_steps < 1:
+        raise ValueError(f"max_steps is {max_steps}; take one or more, or None for all")
+    declared = STAGES["train"]
+    return _framed(declared, config, device, data, replace, declared.values(parameters), max_steps=max_steps)
+
+
+def _framed(stage: Stage, config: RunConfig, device: str, data, replace: bool, values: dict, **options) -> RunFolder:
+    run, target, recorded = RunFolder(config), choose_device(device), stage.recorded(values)
+    if not replace and run.state(stage.name, recorded) == "done":
+        return run
+    with run.locked():
+        if not replace:
+            run.refuse_to_replace(stage.name, recorded)
+        began, code = time.perf_counter(), provenance.code_version()
+        inputs = _inputs(run, stage)
+        stamp = {"config": config.to_dict(), "parameters": recorded, "inputs": inputs}
+        progress = Progress(run.cache / f"progress-{stage.name}", stamp | {"code": provenance.code_digest()})
+        work = Work(run, target, progress, data)
+        outcome = stage.compute(work, **values, **options)
+        if outcome is None:
+            return run
+        seconds = outcome.seconds or time.perf_counter() - began + work.earlier
+        _close(run, stage, outcome, recorded, seconds, outcome.machine or provenance.machine(target), code)
+        progress.close()
+    return run
+
+
+def _inputs(run: RunFolder, stage: Stage) -> dict[str, str]:
+    """Digests of the files that a stage reads, which must be those that the training left."""
+    if not stage.needs:
+        return {}
+    if run.state("train") != "done":
+        raise ResultError(f"{run.run_id}: the {stage.name} stage needs a finished training; run the train stage first")
+    stated, found = run.record("train")["outputs"], {}
+    for name in stage.needs:
+        found[name] = sha256(run.existing(name))
+        if found[name] != stated[name]:
+            raise ResultError(
+                f"{run.file(name)} is not the file that the training left; get that one back, or train again with"
+                f" 'qpatch run {run.config.command_options} --stage train --force'"
+            )
+    return found
+
+
+def _close(run: RunFolder, stage: Stage, outcome: Outcome, recorded: dict, seconds: float, machine, code: str) -> None:
+    run.reopen(stage.name)
+    for name, contents in outcome.files.items():
+        if Path(name).suffix == ".csv":
+            run.write_csv(name, contents)
+        else:
+            run.write_tensors(name, contents)
+    run.write_record(stage.name, recorded, seconds, machine, code, **outcome.values)

@@ -1,0 +1,88 @@
+"""One run executed: the stages that have no current result, in one kernel, held against other processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from qpatch.config import RunConfig
+from qpatch.files import ResultError
+from qpatch.runs.notebooks import execute_stage, kernel
+from qpatch.runs.stages import STAGES
+from qpatch.runs.store import RunFolder
+
+
+class BusyError(ResultError):
+    """Another process computes the run."""
+
+
+def stage_state(run: RunFolder, stage: str, parameters: dict) -> str:
+    """`RunFolder.state` for these parameters, of whatever stages."""
+    return run.state(stage, STAGES[stage].recorded(parameters))
+
+
+def possible_stages(run: RunFolder, wanted: Sequence[str]) -> tuple[str, ...]:
+    """The wanted stages, less those that need what a published training came without: its whole path."""
+    if run.state("train") != "done":
+        return tuple(wanted)
+    return tuple(stage for stage in wanted if all(run.file(name).exists() for name in STAGES[stage].needs))
+
+
+def pending_stages(
+    runs: Sequence[RunFolder], parameters: dict, wanted: Sequence[str] = tuple(STAGES)
+) -> list[tuple[RunConfig, str]]:
+    """The wanted stages of the runs that have no current result and can be computed."""
+    return [
+        (run.config, stage)
+        for run in runs
+        for stage in possible_stages(run, wanted)
+        if stage_state(run, stage, parameters) != "done"
+    ]
+
+
+def refuse_to_replace(run: RunFolder, parameters: dict, wanted: Sequence[str]) -> None:
+    """Refuse before anything starts where a wanted stage is finished with other parameters.
+
+    Raises:
+        ResultError: one is.
+    """
+    for stage in wanted:
+        run.refuse_to_replace(stage, STAGES[stage].recorded(parameters))
+
+
+def execute_run(
+    run: RunFolder,
+    parameters: dict,
+    report: Callable[[str, float], None],
+    wanted: Sequence[str] = tuple(STAGES),
+    force: bool = False,
+) -> list[str]:
+    """Execute the wanted stages of one run that have no current result, or all of them by ``force``.
+
+    The run is held against other processes meanwhile. ``report`` is called with each stage that ends and the seconds
+    it took. Returns the stages that were executed.
+
+    Raises:
+        BusyError: another process holds it.
+        NotebookError, ResultError: a stage failed, or is finished with other parameters.
+    """
+
+    def pending() -> list[str]:
+        return [stage for stage in wanted if force or stage_state(run, stage, parameters) != "done"]
+
+    if not pending():
+        return []
+    if not force:
+        refuse_to_replace(run, parameters, wanted)
+    executed = []
+    with run.locked("run.lock", BusyError):
+        # Papermill works in a thread of its own: in the main one it would take over the signals that stop a run. The
+        # kernel ends before that thread is waited for.
+        with ThreadPoolExecutor(1) as pool, kernel() as manager:
+            for stage in pending():
+                began = time.perf_counter()
+                pool.submit(execute_stage, run, stage, parameters, manager, force).result()
+                executed.append(stage)
+                report(stage, time.perf_counter() - began)
+    return executed

@@ -1,0 +1,64 @@
+"""Records and files of a run held against what they must be: the schema of the records, digests, headline numbers."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from jsonschema import Draft202012Validator
+
+from qpatch.files import sha256
+from qpatch.runs.stage import POSITIVE, TEXT, WHOLE, record_of
+from qpatch.runs.stages import STAGES
+from qpatch.runs.store import SCHEMA, RunFolder
+
+VERSION = TEXT | {"pattern": r"^\d+\.\d+\.\d+(\+\S{7,})?$"}  # of the package, and the commit if it is known
+DIGEST = TEXT | {"pattern": r"^[0-9a-f]{64}$"}
+# Python and NumPy are named since the second version of the code; older records do without.
+MACHINE = record_of(
+    {"device": TEXT, "name": TEXT, "threads": WHOLE | {"minimum": 1}, "torch": TEXT, "python": TEXT, "numpy": TEXT},
+    optional=("python", "numpy"),
+)
+
+
+@cache
+def _validator(stage: str) -> Draft202012Validator:
+    common = {"schema": {"const": SCHEMA}, "stage": {"const": stage}, "config": {"type": "object"}}
+    common |= {"parameters": {"type": "object"}, "seconds": POSITIVE, "machine": MACHINE, "code": VERSION}
+    common["inputs"] = record_of(dict.fromkeys(STAGES[stage].needs, DIGEST))
+    common["outputs"] = record_of(dict.fromkeys(STAGES[stage].leaves, DIGEST))
+    return Draft202012Validator(record_of(common | STAGES[stage].record))
+
+
+def record_problems(stage: str, record: dict) -> list[str]:
+    """What a stage's record lacks, has too much, or states that cannot be; in words, each with its place."""
+    errors = sorted(_validator(stage).iter_errors(record), key=lambda error: [str(part) for part in error.path])
+    return [f"{stage}.json: {'/'.join(map(str, error.path)) or 'record'}: {error.message}" for error in errors]
+
+
+def run_problems(run: RunFolder) -> list[str]:
+    """What is wrong with one run: unreadable or stale records, missing fields, altered files, impossible values."""
+    found = []
+    for stage in STAGES:
+        if not (run.path / f"{stage}.json").exists():
+            continue
+        if run.state(stage) != "done":
+            found.append(f"the {stage} stage is {run.state(stage)}: {run.reason(stage)}; {run.remedy}")
+        elif wrong := record_problems(stage, run.record(stage)):
+            found += [f"{problem}; {run.remedy}" for problem in wrong]
+        else:
+            found += _altered(run, stage)
+    return [f"{run.run_id}: {problem}" for problem in found or headline_problems(run)]
+
+
+def _altered(run: RunFolder, stage: str) -> list[str]:
+    outputs = run.record(stage)["outputs"]
+    altered = [name for name, digest in outputs.items() if run.file(name).exists() and sha256(run.file(name)) != digest]
+    return [f"{name} was altered after it was written; delete {stage}.json and {run.remedy}" for name in altered]
+
+
+def headline_problems(run: RunFolder) -> list[str]:
+    """What the files of a run's finished stages say otherwise than its records, or what cannot be."""
+    try:
+        return [problem for name, stage in STAGES.items() if run.record(name) for problem in stage.problems(run)]
+    except (KeyError, ValueError, TypeError, IndexError) as error:  # a table without a column, or without numbers
+        return [f"its files cannot be read as results ({type(error).__name__}: {error}); {run.remedy}"]

@@ -1,0 +1,158 @@
+"""What a stage of a run is: one declaration, which stands beside the function that computes it.
+
+Declarations are read by everything that asks about stages (the command line, `status`, estimates, checks), so their
+modules load neither PyTorch nor pandas: a function that computes reaches for these through the rooms' lazy names.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from qpatch.config import ConfigError, RunConfig
+
+if TYPE_CHECKING:
+    from qpatch.runs.store import RunFolder
+
+# JSON Schema of a value in a record.
+NUMBER, WHOLE, TEXT, TRUTH = ({"type": name} for name in ("number", "integer", "string", "boolean"))
+POSITIVE, NOT_NEGATIVE = NUMBER | {"exclusiveMinimum": 0}, NUMBER | {"minimum": 0}
+SHARE, COUNT = NUMBER | {"minimum": 0, "maximum": 1 + 1e-6}, WHOLE | {"minimum": 0}  # a share of all may be rounded up
+EPOCH = WHOLE | {"minimum": -1}
+
+
+def record_of(properties: dict[str, dict], optional: Sequence[str] = ()) -> dict:
+    """JSON Schema of an object with these properties and no others."""
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def map_of(values: dict) -> dict:
+    """JSON Schema of an object of any names, one or more."""
+    return {"type": "object", "additionalProperties": values, "minProperties": 1}
+
+
+def list_of(items: dict, length: int | None = None) -> dict:
+    """JSON Schema of an array of so many items, or of one or more."""
+    return {"type": "array", "items": items, "minItems": length or 1} | ({"maxItems": length} if length else {})
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a stage: its only home.
+
+    Attributes:
+        default: also tells the type.
+        text: what it is.
+        least: the smallest value; None where there is none.
+        above: what every value must exceed; None where there is nothing.
+        choices: the values there are; empty where any will do.
+        said: whether a record names it where it has its default.
+    """
+
+    default: int | float | str
+    text: str
+    least: float | None = None
+    above: float | None = None
+    choices: tuple[str, ...] = ()
+    said: bool = True
+
+    def checked(self, name: str, value: object) -> int | float | str:
+        """The value in the parameter's type.
+
+        Raises:
+            ConfigError: it is of another type or out of range.
+        """
+        kind = type(self.default)
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if type(value) is not kind or (kind is float and not abs(value) < float("inf")):
+            wanted = {int: "a whole number", float: "a finite number", str: "a name"}[kind]
+            raise ConfigError(f"{name} is {value!r}; it must be {wanted}")
+        if self.least is not None and value < self.least:
+            raise ConfigError(f"{name} is {value}; it must be at least {self.least:g} (default {self.default})")
+        if self.above is not None and value <= self.above:
+            raise ConfigError(f"{name} is {value}; it must be above {self.above:g} (default {self.default})")
+        if self.choices and value not in self.choices:
+            raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(self.choices)}")
+        return value
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage has found.
+
+    Attributes:
+        files: by name, each a pandas DataFrame (a .csv) or tensors by name (a .safetensors).
+        values: of the record, beside those that all records have.
+        seconds: that it took, where the clock of the frame does not tell.
+        machine: that computed it, where it is not what the frame sees.
+    """
+
+    files: dict[str, Any]
+    values: dict[str, Any]
+    seconds: float | None = None
+    machine: dict | None = None
+
+
+def _nothing_wrong(run: RunFolder) -> Iterable[str]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a run.
+
+    Attributes:
+        name: of the stage, its record and its notebook.
+        compute: from a `compute.Work` and the parameters to an `Outcome`, or None where it stopped before its end.
+        leaves: the files that it writes.
+        needs: the files of the training that it reads.
+        parameters: by name.
+        record: JSON Schema of the values in its record, by name.
+        cost: seconds that it takes, about, of a configuration, its parameters and ``seconds(operation, n_images)``,
+            the cost of one 'step', 'evaluation' or Hessian-vector 'product' on so many images.
+        problems: what a run's files say otherwise than its record, or what cannot be, in words.
+    """
+
+    name: str
+    compute: Callable[..., Outcome | None]
+    leaves: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+    record: dict[str, dict] = field(default_factory=dict)
+    cost: Callable[[RunConfig, dict, Callable[[str, int], float]], float] = lambda config, values, seconds: 0.0
+    problems: Callable[[RunFolder], Iterable[str]] = _nothing_wrong
+
+    def values(self, given: dict) -> dict:
+        """All parameters: the given ones, checked, and the defaults of the others.
+
+        Raises:
+            ConfigError: an unknown name, or a value of another type or out of range.
+        """
+        for name in given:
+            if name not in self.parameters:
+                near = difflib.get_close_matches(name, self.parameters, 1)
+                known = ", ".join(self.parameters) or "none"
+                hint = f"did you mean {near[0]!r}?" if near else f"its parameters are {known}"
+                raise ConfigError(f"the {self.name} stage has no parameter {name!r}; {hint}")
+        return {
+            name: parameter.checked(name, given.get(name, parameter.default))
+            for name, parameter in self.parameters.items()
+        }
+
+    def recorded(self, given: dict) -> dict:
+        """What a record holds for these parameters, others of the run among them: what can change the result."""
+        values = self.values({name: value for name, value in given.items() if name in self.parameters})
+        return {
+            name: value
+            for name, value in values.items()
+            if self.parameters[name].said or value != self.parameters[name].default
+        }
+
+
+def images_used(config: RunConfig, n_images: int) -> int:
+    """Images of a subset of so many training images, where 0 takes all."""
+    return min(n_images or config.n_train, config.n_train)

@@ -1,0 +1,100 @@
+"""The landscape stage: the loss on the principal plane of a training's path (Fig. 3, Table 4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+from qpatch import landscape, model
+from qpatch.config import RunConfig
+from qpatch.runs.stage import EPOCH, SHARE, Outcome, Parameter, Stage, list_of
+
+if TYPE_CHECKING:
+    from qpatch.runs.compute import Work
+    from qpatch.runs.store import RunFolder
+
+np, pd, torch = (lazy_loader.load(name) for name in ("numpy", "pandas", "torch"))
+
+CLOSE = 1e-5  # relative: what float32 and printed digits leave of a number that was computed in another order
+
+
+def compute(work: Work, n_points: int, margin: float) -> Outcome:
+    """The loss over all training images on a grid in the trajectory's principal plane."""
+    run = work.run
+    loss = model.loss_at(work.model(), work.data.train)
+    best = run.record("train")["best_epoch"]
+    trajectory = run.trajectory().astype(np.float64)
+    plane = landscape.pca_plane(trajectory, origin=best + 1)
+    x, y = landscape.grid_axes(plane, n_points, margin)
+    rows = work.rows("rows", {"x": x, "y": y})
+    grid = landscape.evaluate_grid(loss, plane, x, y, done=rows.load(), on_row=rows.save, progress=True)
+    columns, lines = np.meshgrid(x, y)
+    points = pd.DataFrame({"epoch": np.arange(-1, run.config.epochs), "x": plane.trajectory[:, 0]})
+    axes = {"mean": trajectory.mean(axis=0), "components": plane.axes}
+    files = {
+        "landscape.csv": pd.DataFrame({"x": columns.ravel(), "y": lines.ravel(), "loss": grid.ravel()}),
+        "trajectory.csv": points.assign(y=plane.trajectory[:, 1]),
+        "plane.safetensors": {name: torch.from_numpy(values).float() for name, values in axes.items()},
+    }
+    return Outcome(files, {"ratios": plane.ratios.tolist(), "best_epoch": best})
+
+
+def _cost(config: RunConfig, values: dict, seconds: Callable[[str, int], float]) -> float:
+    return values["n_points"] ** 2 * seconds("evaluation", config.n_train)
+
+
+def _problems(run: RunFolder) -> Iterator[str]:
+    landscape, record = run.landscape(), run.record("landscape")
+    if not np.isfinite(landscape.loss).all() or not np.isfinite(landscape.trajectory).all():
+        yield "landscape.csv or trajectory.csv holds a value that is not finite"
+        return
+    if (landscape.loss < 0).any():
+        yield "landscape.csv holds a loss below zero"
+    best = (run.record("train") or {}).get("best_epoch")
+    if record["best_epoch"] != best:
+        yield f"the landscape is that of epoch {record['best_epoch']}, the best epoch is {best}"
+    if len(landscape.trajectory) != run.config.epochs + 1:
+        yield f"trajectory.csv holds {len(landscape.trajectory)} points, not {run.config.epochs + 1}"
+        return
+    scale = np.abs(landscape.trajectory).max()
+    if np.abs(landscape.trajectory[landscape.best]).max() > CLOSE * scale:
+        yield "trajectory.csv does not have the best epoch at its origin"
+    variances = landscape.trajectory.var(axis=0)
+    if not math.isclose(variances[1] * record["ratios"][0], variances[0] * record["ratios"][1], rel_tol=1e-3):
+        yield "the ratios of explained variance are not those of the path in trajectory.csv"
+    if sum(record["ratios"]) > 1 + CLOSE:
+        yield f"the ratios of explained variance sum to {sum(record['ratios'])}, more than one"
+    yield from _grid(run, landscape.x, landscape.y, landscape.trajectory)
+
+
+def _grid(run: RunFolder, x: np.ndarray, y: np.ndarray, trajectory: np.ndarray) -> Iterator[str]:
+    parameters = run.record("landscape")["parameters"]
+    if not parameters:
+        return
+    n_points, margin = parameters["n_points"], parameters["margin"]
+    rows = len(run.table("landscape.csv"))
+    if rows != n_points**2 or (len(x), len(y)) != (n_points, n_points):
+        yield f"landscape.csv holds {rows} points, not {n_points} x {n_points}"
+        return
+    for axis, ticks in enumerate((x, y)):
+        low, high = trajectory[:, axis].min() - margin, trajectory[:, axis].max() + margin
+        if not np.allclose(ticks, np.linspace(low, high, n_points), rtol=0, atol=CLOSE * (high - low)):
+            yield f"the grid in landscape.csv does not span the path in trajectory.csv with a margin of {margin:g}"
+
+
+STAGE = Stage(
+    name="landscape",
+    compute=compute,
+    leaves=("landscape.csv", "trajectory.csv", "plane.safetensors"),
+    needs=("best.safetensors", "trajectory.safetensors"),
+    parameters={
+        "n_points": Parameter(20, "of the grid, along each axis", least=2),
+        "margin": Parameter(5.0, "around the projected trajectory, in parameter units", least=0),
+    },
+    record={"ratios": list_of(SHARE, 2), "best_epoch": EPOCH},
+    cost=_cost,
+    problems=_problems,
+)
