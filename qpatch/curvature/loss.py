@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import psutil
 import torch
 from torch.autograd import forward_ad
 from torch.nn.functional import cross_entropy, softmax
@@ -19,6 +18,7 @@ from qpatch.curvature.products import Product
 from qpatch.data import Split
 from qpatch.engine.circuit import Prepared
 from qpatch.engine.kept import Kept
+from qpatch.engine.memory import free_memory
 from qpatch.model.flat import join, split_flat
 from qpatch.model.qnn import PatchQNN
 from qpatch.model.training import image_chunk
@@ -149,8 +149,7 @@ class LossCurvature:
 
 
 def _room(device: torch.device) -> int:
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-    return min(KEPT_BYTES, int(KEPT_SHARE * free))
+    return min(KEPT_BYTES, int(KEPT_SHARE * free_memory(device)))
 
 
 def _dual(primal: torch.Tensor, tangent: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,5 @@
 """Gradient and Hessian of a model's mean loss over many images, against the dense circuit in double precision."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from helpers import TINY
@@ -115,10 +113,10 @@ def test_what_products_share_changes_no_bit(monkeypatch):
 
 def test_what_products_share_takes_a_quarter_of_the_free_memory_at_most(monkeypatch):
     curvature = LossCurvature(model_of(FOUR), split_of(FOUR), chunk=1)
-    monkeypatch.setattr(curvature_module.psutil, "virtual_memory", lambda: SimpleNamespace(available=4_000_000))
+    monkeypatch.setattr(curvature_module, "free_memory", lambda device: 4_000_000)
     curvature.hessian @ curvature.point
     assert curvature._kept.limit == 1_000_000
-    monkeypatch.setattr(curvature_module.psutil, "virtual_memory", lambda: SimpleNamespace(available=2**40))
+    monkeypatch.setattr(curvature_module, "free_memory", lambda device: 2**40)
     curvature.model.angles.data += 0.1
     curvature.hessian @ curvature.point
     assert curvature._kept.limit == curvature_module.KEPT_BYTES
