@@ -33,18 +33,22 @@ def evaluation_products(
 
 def block_sweeps(n_qnns: int, n_qubits: int, depth: int, device: torch.device) -> Callable[[], object]:
     """One sweep over the d blocks of a stretch for all QNNs; the yardstick takes `SWEEPS_A_BLOCK` times its time."""
-    half, dim = 2 ** (n_qubits // 2), 2**n_qubits
+    half = 2 ** (n_qubits // 2)
     left, right = (_random(depth, n_qnns, half, half, device=device) / half**0.5 for _ in range(2))
-    start = _random(n_qnns, half, half, dim, device=device)
+    start = _random(n_qnns, half, half, 2**n_qubits, device=device)
+    return lambda: sweep_blocks(left, right, start)
 
-    def sweep():
-        state = start
-        for block in range(depth):
-            state = (left[block] @ state.reshape(n_qnns, half, half * dim)).reshape(n_qnns, half, half, dim)
-            state = right[block, :, None] @ state
-        return state
 
-    return sweep
+def sweep_blocks(left: torch.Tensor, right: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+    """The Kronecker products of ``left`` and ``right``, ``(d, P, h, h)``, one block after the other, times states.
+
+    States have the shape ``(P, h, h, columns)``.
+    """
+    n_qnns, half, _, columns = state.shape
+    for block in range(len(left)):
+        state = (left[block] @ state.reshape(n_qnns, half, half * columns)).reshape(n_qnns, half, half, columns)
+        state = right[block, :, None] @ state
+    return state
 
 
 def product_multiplications(n_qubits: int, batch: int) -> int:

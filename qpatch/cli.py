@@ -16,7 +16,7 @@ import typer
 from qpatch import runs, study
 from qpatch.config import ConfigError, RunConfig
 from qpatch.files import ResultError
-from qpatch.runs.execution import BusyError, execute_run, pending_stages, refuse_to_replace, stage_state
+from qpatch.runs.execution import BusyError, execute_run, pending_stages, refuse_to_replace
 from qpatch.runs.notebooks import NotebookError
 from qpatch.runs.parameters import DEVICE, parse_parameters
 from qpatch.runs.profiles import PROFILE_PARAMETERS, PROFILE_STAGES, PROFILES, profile_runs
@@ -104,13 +104,12 @@ def _tell(event: dict) -> None:
     print(json.dumps(event), flush=True)
 
 
-def _tables() -> list:
+def _tables() -> None:
     """Build the tables anew; a run that cannot be read is reported and takes nothing from what was computed."""
     try:
-        return study.write_tables()
+        study.write_tables()
     except ResultError as error:
         typer.echo(f"qpatch: the tables beside the results are as they were: {error}", err=True)
-        return []
 
 
 def _execute_aloud(folder: RunFolder, parameters: dict, wanted: Sequence[str], force: bool, label: str = "") -> None:
@@ -209,23 +208,28 @@ def replicas_command(
 @app.command()
 def tables() -> None:
     """Build the machine-readable tables beside the results anew: agreement, ensemble, images, seeds, verdicts."""
-    for file in _tables():
+    try:
+        files = study.write_tables()
+    except ResultError as error:
+        raise _Failure(error) from error
+    for file in files:
         typer.echo(file)
 
 
 @app.command()
 def status(profile: Annotated[str | None, typer.Option(help="Only this profile's runs.")] = None) -> None:
-    """Say which runs and stages are done, missing or stale."""
+    """Say which runs and stages are done, missing or stale, and why."""
     folders = [RunFolder(config) for config in _profile(profile)] if profile else runs.stored_runs()
     if not folders:
         typer.echo(f"no finished training under {results_folder()}")
 
-    def state(folder: RunFolder, stage: str) -> str:
-        return stage_state(folder, stage, PROFILE_PARAMETERS[profile]) if profile else folder.state(stage)
-
     for folder in folders:
-        states = "  ".join(f"{stage}: {state(folder, stage):8}" for stage in STAGES)
-        typer.echo(f"{folder.run_id:45}  {states}".rstrip())
+        wanted = {stage: STAGES[stage].recorded(PROFILE_PARAMETERS[profile]) if profile else None for stage in STAGES}
+        states = {stage: folder.state(stage, parameters) for stage, parameters in wanted.items()}
+        line = "  ".join(f"{stage}: {state:8}" for stage, state in states.items())
+        typer.echo(f"{folder.run_id:45}  {line}".rstrip())
+        for stage in (stage for stage, state in states.items() if state == "stale"):
+            typer.echo(f"  {stage} is stale: {folder.reason(stage, wanted[stage])}")
 
 
 @app.command()

@@ -4,13 +4,17 @@ import json
 import re
 import runpy
 import shutil
+import signal
+import subprocess
 import sys
 
+import psutil
 import pytest
-from helpers import TINY, flip_byte, held_by_another_process, store_training, write_idx_set
+from helpers import REPOSITORY, TINY, flip_byte, held_by_another_process, store_training, write_idx_set
 from typer.testing import CliRunner
 
 from qpatch.cli import app
+from qpatch.files import ResultError
 from qpatch.runs.profiles import profile_runs
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
@@ -45,7 +49,7 @@ def qpatch(*arguments: str):
 @pytest.fixture
 def unmeasured(monkeypatch):
     """Whatever is to be done is said to take an hour a stage, without a measurement."""
-    monkeypatch.setattr("qpatch.cli.estimate", lambda pending, *rest: {(c.run_id, s): 3600.0 for c, s in pending})
+    monkeypatch.setattr("qpatch.runs.estimate", lambda pending, *rest: {(c.run_id, s): 3600.0 for c, s in pending})
 
 
 # -- bad input ----------------------------------------------------------------------------------------------------
@@ -117,24 +121,24 @@ def test_a_later_stage_without_a_training_says_so(unmeasured):
 
 def test_sweep_parameters_that_change_the_depth_change_the_learning_rate_with_it(monkeypatch):
     swept = []
-    monkeypatch.setattr("qpatch.cli.estimate", lambda pending, *rest: {})
-    monkeypatch.setattr("qpatch.runs.sweep.execute_sweep", lambda runs, *rest: swept.extend(runs) or [])
+    monkeypatch.setattr("qpatch.runs.estimate", lambda pending, *rest: {})
+    monkeypatch.setattr("qpatch.cli.execute_sweep", lambda runs, *rest: swept.extend(runs) or [])
     assert qpatch("sweep", "--stride", "6", "--depth", "50", "-p", "depth=200").exit_code == 0
     assert [run.config.learning_rate for run in swept] == [1e-3]
 
 
 def test_sweep_takes_the_asked_part_of_a_profile(monkeypatch):
     swept = []
-    monkeypatch.setattr("qpatch.cli.estimate", lambda pending, *rest: {})
-    monkeypatch.setattr("qpatch.runs.sweep.execute_sweep", lambda runs, *rest: swept.extend(runs) or [])
+    monkeypatch.setattr("qpatch.runs.estimate", lambda pending, *rest: {})
+    monkeypatch.setattr("qpatch.cli.execute_sweep", lambda runs, *rest: swept.extend(runs) or [])
     qpatch("sweep", "--stride", "6", "--stride", "2", "--depth", "100", "-p", "seed=4")
     assert [run.run_id for run in swept] == ["mnist-s6-d100-seed4", "mnist-s2-d100-seed4"]
 
 
 def test_a_sweep_announces_its_time_before_it_starts_and_builds_the_tables_last(monkeypatch, unmeasured):
     done = []
-    monkeypatch.setattr("qpatch.runs.sweep.execute_sweep", lambda runs, *rest: done.append("swept") or [])
-    monkeypatch.setattr("qpatch.cli.write_tables", lambda: done.append("tables"))
+    monkeypatch.setattr("qpatch.cli.execute_sweep", lambda runs, *rest: done.append("swept") or [])
+    monkeypatch.setattr("qpatch.study.write_tables", lambda: done.append("tables"))
     result = qpatch("sweep", "--profile", "seeds", "--stride", "6", "--workers", "3")
     assert result.output.splitlines()[:2] == [
         "32 of 32 stages to do; measuring this machine ...",
@@ -145,22 +149,38 @@ def test_a_sweep_announces_its_time_before_it_starts_and_builds_the_tables_last(
 
 def test_a_field_that_the_profile_varies_makes_no_run_twice(monkeypatch, unmeasured):
     swept = []
-    monkeypatch.setattr("qpatch.runs.sweep.execute_sweep", lambda runs, *rest: swept.extend(runs) or [])
+    monkeypatch.setattr("qpatch.cli.execute_sweep", lambda runs, *rest: swept.extend(runs) or [])
     assert qpatch("sweep", "--profile", "smoke", "-p", "stride=10").exit_code == 0
     assert [run.config.stride for run in swept] == [10]
 
 
-@pytest.mark.parametrize("arguments", [["run"], ["replicas", "--variant", "double"]])
-def test_a_run_announces_its_time_and_an_interrupt_says_how_to_go_on(arguments, monkeypatch, unmeasured):
-    def interrupted(*_):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("moment", ["measuring this machine", "1 run at a time"])
+def test_a_signal_ends_a_run_with_one_line_and_nothing_of_it_goes_on(number, moment, shapes):
+    """While the machine is measured, and while the kernel starts."""
+    words = [word.replace("epochs=4", "epochs=2000") for word in TINY_RUN]
+    command = [sys.executable, "-u", "-m", "qpatch", *words]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=REPOSITORY) as process:
+        assert any(moment in line for line in process.stdout)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=15)
+    assert process.returncode == 128 + number
+    assert errors == "qpatch: stopped; the same command goes on where it was\n"
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
 
-    monkeypatch.setattr("qpatch.runs.sweep.execute_run", interrupted)
-    result = qpatch(*arguments)
-    assert result.exit_code == 130
-    assert "stages to do; measuring this machine ..." in result.output
-    assert "1 run at a time; it can be stopped and goes on where it was" in result.output
-    assert "was stopped; the same command goes on where it was" in result.stderr
+
+def test_a_damaged_neighbour_takes_nothing_from_a_run_that_succeeds(monkeypatch, unmeasured):
+    def damaged():
+        raise ResultError("another run cannot be read")
+
+    monkeypatch.setattr("qpatch.cli.execute_run", lambda *given: ["train"])
+    monkeypatch.setattr("qpatch.study.write_tables", damaged)
+    result = qpatch(*TINY_RUN)
+    assert result.exit_code == 0
+    assert "the tables beside the results are as they were: another run cannot be read" in result.stderr
+    assert qpatch("tables").exit_code == 1
 
 
 def test_status_and_check_of_nothing():
@@ -259,7 +279,7 @@ def test_a_finished_stage_is_not_replaced_by_one_of_other_parameters_unless_told
     before = (run.path / "landscape.json").read_bytes()
     result = qpatch(*[word.replace("n_points=4", "n_points=5") for word in TINY_RUN])
     assert result.exit_code == 1
-    message = f"the landscape stage of {TINY.run_id} is stored with n_points 4, not 5; --force replaces it, or set"
+    message = f"the landscape stage of {TINY.run_id} is stored with n_points 4, not 5; --force (in Python replace=True)"
     assert message in result.stderr
     assert (run.path / "landscape.json").read_bytes() == before
 

@@ -1,16 +1,12 @@
-"""Files that are there whole or not at all, and what a result says of its origin."""
+"""Files that are there whole or not at all."""
 
 import hashlib
-import importlib.metadata
 import os
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import torch
 
 from qpatch import files
-from qpatch.runs import provenance
 
 
 def test_files_are_written_and_replaced(tmp_path):
@@ -63,21 +59,3 @@ def test_digest_is_sha256(tmp_path):
     # FIPS 180-2, appendix B.1
     assert files.sha256(file) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert files.sha256(file) == hashlib.sha256(b"abc").hexdigest()
-
-
-def test_class_of_machine_names_device_threads_and_torch():
-    machine = provenance.machine(torch.device("cpu"))
-    assert machine["device"] == "cpu"
-    assert machine["threads"] == 1  # as the tests set it
-    assert machine["torch"] == torch.__version__
-
-
-def test_code_version_is_the_packages_and_does_without_git(monkeypatch):
-    version = importlib.metadata.version("qpatch")
-    assert provenance.code_version().startswith(version)
-
-    def missing(*args, **kwargs):
-        raise FileNotFoundError("git")
-
-    monkeypatch.setattr(subprocess, "run", missing)
-    assert provenance.code_version() == version

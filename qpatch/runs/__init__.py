@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "compute": ["compute_stage", "train"],
         "device": ["choose_device"],
-        "estimate": ["Remaining", "duration", "estimate"],
+        "costs": ["Remaining", "duration", "estimate"],
         "profiles": ["PROFILES", "profile_runs"],
         "published": ["reference_table"],
         "readings": ["line_between", "stored_density", "stored_profiles", "stored_slices"],

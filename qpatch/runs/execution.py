@@ -30,13 +30,13 @@ def possible_stages(run: RunFolder, wanted: Sequence[str]) -> tuple[str, ...]:
 
 
 def pending_stages(
-    runs: Sequence[RunFolder], parameters: dict, wanted: Sequence[str] = tuple(STAGES)
+    runs: Sequence[RunFolder], parameters: dict, wanted: Sequence[str] | None = None
 ) -> list[tuple[RunConfig, str]]:
-    """The wanted stages of the runs that have no current result and can be computed."""
+    """The wanted stages of the runs, or all, that have no current result and can be computed."""
     return [
         (run.config, stage)
         for run in runs
-        for stage in possible_stages(run, wanted)
+        for stage in possible_stages(run, wanted or tuple(STAGES))
         if stage_state(run, stage, parameters) != "done"
     ]
 
@@ -55,10 +55,10 @@ def execute_run(
     run: RunFolder,
     parameters: dict,
     report: Callable[[str, float], None],
-    wanted: Sequence[str] = tuple(STAGES),
+    wanted: Sequence[str] | None = None,
     force: bool = False,
 ) -> list[str]:
-    """Execute the wanted stages of one run that have no current result, or all of them by ``force``.
+    """Execute the wanted stages of one run, or all, that have no current result; by ``force`` also those that have.
 
     The run is held against other processes meanwhile. ``report`` is called with each stage that ends and the seconds
     it took. Returns the stages that were executed.
@@ -68,6 +68,8 @@ def execute_run(
         NotebookError, ResultError: a stage failed, or is finished with other parameters.
     """
 
+    wanted = wanted or tuple(STAGES)
+
     def pending() -> list[str]:
         return [stage for stage in wanted if force or stage_state(run, stage, parameters) != "done"]
 
@@ -76,13 +78,12 @@ def execute_run(
     if not force:
         refuse_to_replace(run, parameters, wanted)
     executed = []
-    with run.locked("run.lock", BusyError):
-        # Papermill works in a thread of its own: in the main one it would take over the signals that stop a run. The
-        # kernel ends before that thread is waited for.
-        with ThreadPoolExecutor(1) as pool, kernel() as manager:
-            for stage in pending():
-                began = time.perf_counter()
-                pool.submit(execute_stage, run, stage, parameters, manager, force).result()
-                executed.append(stage)
-                report(stage, time.perf_counter() - began)
+    # Papermill works in a thread of its own: in the main one it would take over the signals that stop a run. The kernel
+    # ends before that thread is waited for.
+    with run.locked("run.lock", BusyError), ThreadPoolExecutor(1) as pool, kernel() as manager:
+        for stage in pending():
+            began = time.perf_counter()
+            pool.submit(execute_stage, run, stage, parameters, manager, force).result()
+            executed.append(stage)
+            report(stage, time.perf_counter() - began)
     return executed

@@ -8,6 +8,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from pathlib import Path
 
 import lazy_loader
 
@@ -34,10 +35,16 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@functools.cache
 def code_version() -> str:
-    """Version of the package, and the commit where it runs from a checkout; 'dirty' where the package was changed."""
+    """Version of the package, and the commit where it runs from a checkout; 'dirty' where the package was changed.
+
+    Asked once: later changes of the files are not what this process runs.
+    """
     version = importlib.metadata.version("qpatch")
     try:
+        if Path(_git("rev-parse", "--show-toplevel")).resolve() != PROJECT:  # unpacked inside another repository
+            return version
         commit = _git("rev-parse", "--short", "HEAD")
         changed = _git("status", "--porcelain", "--", "qpatch")
     except (OSError, subprocess.SubprocessError):
@@ -46,7 +53,8 @@ def code_version() -> str:
 
 
 def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(PROJECT), *arguments]
+    # A checkout of another user's is asked all the same: nothing of it is executed.
+    command = ["git", "-c", f"safe.directory={PROJECT}", "-C", str(PROJECT), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
 

@@ -1,7 +1,7 @@
 """What runs leave behind: one folder a run, small files, atomic writes, records that tell whether they are current.
 
-A run has stages (`qpatch.runs.stages`), each with a record ``<stage>.json``. It names the stage's parameters, the SHA-256 of
-the files it read and wrote, the version of the code, the class of machine and the wall time.
+A run has stages (`qpatch.runs.stages`), each with a record ``<stage>.json``. It names the stage's parameters, the
+SHA-256 of the files it read and wrote, the version of the code, the class of machine and the wall time.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from qpatch.files import ResultError
-from qpatch.runs.estimate import Remaining
+from qpatch.runs.costs import Remaining
 from qpatch.runs.execution import pending_stages, possible_stages, refuse_to_replace, stage_state
 from qpatch.runs.provenance import processors
 from qpatch.runs.stages import STAGES

@@ -12,28 +12,24 @@ from matplotlib.figure import Figure
 from qpatch.config import size_label
 from qpatch.runs.store import RunFolder
 from qpatch.show import plots
-from qpatch.study.epochs import NEAR
+from qpatch.study.measures import NEAR
 
 ABSENT = "not stored\nin this copy"
 
 
-def draw_beside_author(ax: Axes, table: pd.DataFrame, best_epoch: int, title: str = "") -> Axes:
-    """Training and test loss after each epoch of `epochs.beside_author`, the author's test loss as dots.
+def draw_beside_author(ax: Axes, table: pd.DataFrame, best_epoch: int) -> Axes:
+    """Training and test loss after each epoch of `measures.beside_author`, the author's test loss as dots.
 
     Grey bands are the epochs whose learning rate is more than half its largest; the orange line is the best epoch.
     """
     fast = table["learning_rate"] > table["learning_rate"].max() / 2
     for epoch in table.loc[fast, "epoch"]:
         ax.axvspan(epoch - 0.5, epoch + 0.5, color="#EFEFEF", lw=0, zorder=0)
-    ax.axvline(best_epoch, color=plots.BEST_COLOR, lw=1.6, label="best epoch", zorder=1)
-    ax.plot(table["epoch"], table["train_loss"], color=plots.TRAIN_COLOR, label="training")
-    ax.plot(table["epoch"], table["test_loss"], color=plots.TEST_COLOR, ls="--", label="test")
+    plots.draw_curves(ax, table, best_epoch=best_epoch)
     if table["author_test_loss"].notna().any():
         style = {"mfc": "none", "ms": 3.6, "mew": 0.9, "color": plots.INK}
         ax.plot(table["epoch"], table["author_test_loss"], "o", label="test, author's log", **style)
-    plots.use_log_scale(ax)
-    ax.set(xlabel="epoch", ylabel="loss", title=title)
-    return plots.use_epoch_ticks(ax, table["epoch"].max())
+    return ax
 
 
 def grid_of_runs(
@@ -81,6 +77,6 @@ def draw_by_size(ax: Axes, summary: pd.DataFrame, column: str, label: str = "", 
 
 
 def shade_size(ax: Axes, n_parameters: int, within: float = NEAR) -> Axes:
-    """Shade the numbers of parameters that count as comparable with a given one: `epochs.of_size`."""
+    """Shade the numbers of parameters that count as comparable with a given one: `measures.of_size`."""
     ax.axvspan(n_parameters * (1 - within), n_parameters * (1 + within), color="#EFEFEF", lw=0, zorder=0)
     return ax

@@ -1,4 +1,4 @@
-"""Figures of planes and lines: results and an axis in, the axis out; `interactive` has their twins for the screen.
+"""Figures of planes and lines: results and an axis in, the axis out; `book.site.interactive` has their twins.
 
 Coordinates are in parameter units, so that pictures of different planes can be compared.
 """
@@ -105,13 +105,8 @@ def draw_profile(ax: Axes, profile: Profile, color: str = plots.INK, ls: str = "
     ax.plot(profile.t[ends] * unit, profile.loss[ends], "o", color=color, ms=5)
     if profile.barrier > 0.03 * np.ptp(profile.loss):  # a shorter arrow is a blot
         top = np.flatnonzero(profile.t == profile.peak)[0]
-        reach = [(profile.peak * unit, values[top]) for values in (profile.interpolation, profile.loss)]
-        ax.annotate(
-            "",
-            xy=reach[1],
-            xytext=reach[0],
-            arrowprops={"arrowstyle": "->", "color": color, "lw": 1, "shrinkA": 0, "shrinkB": 0},
-        )
+        foot, tip = ((profile.peak * unit, values[top]) for values in (profile.interpolation, profile.loss))
+        ax.annotate("", tip, foot, arrowprops={"arrowstyle": "->", "color": color, "lw": 1, "shrinkA": 0, "shrinkB": 0})
     ax.set(xlabel="distance along the line" if in_length else "t", ylabel="loss")
     ax.legend()
     return ax

@@ -6,6 +6,8 @@ of its own says the same to those who print in grey. Figures have a white ground
 
 from __future__ import annotations
 
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -85,14 +87,11 @@ def draw_image(ax: Axes, image, title: str = "") -> Axes:
 def draw_patch_outlines(ax: Axes, image, config) -> Axes:
     """A pooled digit with the outlines of a configuration's patches, the first of them filled."""
     draw_image(ax, image, f"stride {config.stride}: {config.n_patches} patches")
-    color = patch_color(config.n_patches)
-    steps = range(config.patches_per_side)
-    for row in steps:
-        for column in steps:
-            corner = (column * config.stride - 0.5, row * config.stride - 0.5)
-            ax.add_patch(Rectangle(corner, config.patch_size, config.patch_size, fill=False, ec=color, lw=1.4))
-    first = Rectangle((-0.5, -0.5), config.patch_size, config.patch_size, fc=color, alpha=0.25)
-    ax.add_patch(first)
+    color, size = patch_color(config.n_patches), config.patch_size
+    corners = config.stride * np.arange(config.patches_per_side) - 0.5
+    for corner in itertools.product(corners, corners):
+        ax.add_patch(Rectangle(corner, size, size, fill=False, ec=color, lw=1.4))
+    ax.add_patch(Rectangle((-0.5, -0.5), size, size, fc=color, alpha=0.25))
     return ax
 
 
@@ -121,7 +120,7 @@ def draw_curves(ax: Axes, history, quantity: str = "loss", best_epoch: int | Non
     ax.plot(history["epoch"], history[f"train_{quantity}"], color=TRAIN_COLOR, label="training")
     ax.plot(history["epoch"], history[f"test_{quantity}"], color=TEST_COLOR, ls="--", label="test")
     if best_epoch is not None:
-        ax.axvline(best_epoch, color=BEST_COLOR, lw=1.2, zorder=0)
+        ax.axvline(best_epoch, color=BEST_COLOR, lw=1.6, zorder=1, label="best epoch")
     if quantity == "loss":
         use_log_scale(ax)
     ax.set(xlabel="epoch", ylabel=quantity)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from string import Formatter
 
 import numpy as np
 import pandas as pd
@@ -17,68 +18,38 @@ from qpatch.runs.stored import paper_runs, summary
 SHORT = 12  # characters
 MISSING = "—"
 TIMES = "\N{MULTIPLICATION SIGN}"
-HEADINGS = {
-    "n_patches": "Patches",
-    "depth": "Depth",
-    "n_parameters": "Parameters",
-    "best_epoch": "Epoch",
-    "train_loss": "Training loss",
-    "train_accuracy": "Training accuracy",
-    "test_loss": "Test loss",
-    "test_accuracy": "Test accuracy",
-    "lambda_max": "λ max",
-    "pc1_ratio": "PC 1",
-    "pc2_ratio": "PC 2",
-    "pc_ratio": "PC 1 + PC 2",
-    "pc1_span": "Span PC 1",
-    "pc2_span": "Span PC 2",
-    "landscape_max_loss": "Highest loss",
-    "learning_rate": "Learning rate",
-    "n_qubits": "Qubits",
-    "stride": "Stride",
-    "dataset": "Data",
-    "n_train": "Images",
+COLUMNS = {  # of a summary: the heading, and how a value is printed
+    "n_patches": ("Patches", "{}"),
+    "depth": ("Depth", "{}"),
+    "n_parameters": ("Parameters", "{:,.0f}"),
+    "best_epoch": ("Epoch", "{:.0f}"),
+    "train_loss": ("Training loss", "{:.4f}"),
+    "train_accuracy": ("Training accuracy", "{:.4f}"),
+    "test_loss": ("Test loss", "{:.4f}"),
+    "test_accuracy": ("Test accuracy", "{:.4f}"),
+    "lambda_max": ("λ max", "{:.2f}"),
+    "pc1_ratio": ("PC 1", "{:.3f}"),
+    "pc2_ratio": ("PC 2", "{:.3f}"),
+    "pc_ratio": ("PC 1 + PC 2", "{:.3f}"),
+    "pc1_span": ("Span PC 1", "{:.1f}"),
+    "pc2_span": ("Span PC 2", "{:.1f}"),
+    "landscape_max_loss": ("Highest loss", "{:.2f}"),
+    "learning_rate": ("Learning rate", "{:.2g}"),
+    "n_qubits": ("Qubits", "{}"),
+    "stride": ("Stride", "{}"),
+    "dataset": ("Data", "{}"),
+    "n_train": ("Images", "{:,.0f}"),
 }
-FORMATS = {
-    "n_parameters": "{:,.0f}",
-    "n_train": "{:,.0f}",
-    "best_epoch": "{:.0f}",
-    "train_loss": "{:.4f}",
-    "test_loss": "{:.4f}",
-    "train_accuracy": "{:.4f}",
-    "test_accuracy": "{:.4f}",
-    "lambda_max": "{:.2f}",
-    "pc1_ratio": "{:.3f}",
-    "pc2_ratio": "{:.3f}",
-    "pc_ratio": "{:.3f}",
-    "pc1_span": "{:.1f}",
-    "pc2_span": "{:.1f}",
-    "landscape_max_loss": "{:.2f}",
-    "learning_rate": "{:.2g}",
-}
+HEADINGS = {name: heading for name, (heading, _) in COLUMNS.items()}
+Columns = Mapping[str, str | Callable[[Mapping], str]]
 
 
-def beside_paper(runs: Sequence[RunFolder], columns: Sequence[str]) -> Styler:
-    """The paper's twelve configurations, each column as published and as in ours where the run is there."""
-    keys = ["n_patches", "depth"]
-    published = reference_table("runs").set_index(keys)[list(columns)]
-    full = paper_runs(runs)
-    ours = summary(full).set_index(keys) if full else pd.DataFrame()
-    table = pd.DataFrame(index=published.index)
-    for column in columns:
-        table[HEADINGS[column], "paper"] = published[column]
-        table[HEADINGS[column], "ours"] = ours[column].reindex(published.index) if column in ours else float("nan")
-    table.columns = pd.MultiIndex.from_tuples(table.columns)
-    table.index.names = [HEADINGS[key] for key in keys]
-    formats = {(HEADINGS[column], side): FORMATS[column] for column in columns for side in ("paper", "ours")}
-    return _styled(table.reset_index().style.format(formats, na_rep=MISSING))
+def formatted(column: str, value) -> str:
+    """A value of a summary's column as the tables print it; a dash where it is missing."""
+    return MISSING if pd.isna(value) else COLUMNS[column][1].format(value)
 
 
-def ours_alone(runs: Sequence[RunFolder], columns: Sequence[str]) -> Styler:
-    """Columns of a summary of runs, with headings for people."""
-    table = summary(runs).sort_values(["n_qubits", "n_patches", "depth"])[list(columns)]
-    formats = {HEADINGS[column]: FORMATS[column] for column in columns if column in FORMATS}
-    return _styled(table.rename(columns=HEADINGS).style.format(formats, na_rep=MISSING))
+# -- any table ----------------------------------------------------------------------------------------------------
 
 
 def plain(table: pd.DataFrame, text: bool = False) -> Styler:
@@ -98,6 +69,58 @@ def _styled(styler: Styler, css_class: str = "qpatch-table") -> Styler:
     return styler.hide(axis="index").set_table_attributes(f'class="{css_class} dataframe"').set_uuid("t")
 
 
+def worded(rows: Iterable[Mapping], columns: Columns) -> Styler:
+    """Words and numbers for people, a line a row, with `line`."""
+    return plain(pd.DataFrame([line(row, columns) for row in rows]), text=True)
+
+
+def line(row: Mapping, columns: Columns) -> dict[str, str]:
+    """A row in words, by heading; each is a format string of the row's values, or a function of the row.
+
+    A dash stands where a value is missing.
+    """
+    return {heading: _filled(template, row) for heading, template in columns.items()}
+
+
+def _filled(template: str | Callable[[Mapping], str], row: Mapping) -> str:
+    if callable(template):
+        return template(row)
+    names = [name for _, name, _, _ in Formatter().parse(template) if name in row]
+    return MISSING if any(pd.isna(row[name]) for name in names) else template.format_map(row)
+
+
+# -- runs beside the paper ----------------------------------------------------------------------------------------
+
+
+def beside_paper(runs: Sequence[RunFolder], columns: Sequence[str]) -> Styler:
+    """The paper's twelve configurations, each column as published and as in ours where the run is there."""
+    keys = ["n_patches", "depth"]
+    published = reference_table("runs").set_index(keys)[list(columns)]
+    full = paper_runs(runs)
+    ours = summary(full).set_index(keys) if full else pd.DataFrame()
+    table = pd.DataFrame(index=published.index)
+    for column in columns:
+        table[HEADINGS[column], "paper"] = published[column]
+        table[HEADINGS[column], "ours"] = ours[column].reindex(published.index) if column in ours else float("nan")
+    table.columns = pd.MultiIndex.from_tuples(table.columns)
+    table.index.names = [HEADINGS[key] for key in keys]
+    formats = {(heading, side): form for heading, form in _formats(columns).items() for side in ("paper", "ours")}
+    return _styled(table.reset_index().style.format(formats, na_rep=MISSING))
+
+
+def ours_alone(runs: Sequence[RunFolder], columns: Sequence[str]) -> Styler:
+    """Columns of a summary of runs, with headings for people."""
+    table = summary(runs).sort_values(["n_qubits", "n_patches", "depth"])[list(columns)]
+    return _styled(table.rename(columns=HEADINGS).style.format(_formats(columns), na_rep=MISSING))
+
+
+def _formats(columns: Sequence[str]) -> dict[str, str]:
+    return dict(COLUMNS[column] for column in columns)
+
+
+# -- single runs --------------------------------------------------------------------------------------------------
+
+
 def run_numbers(run: RunFolder) -> Styler:
     """What one run says of itself, beside the author's values if it is one of the paper's twelve."""
     columns = ["n_parameters", "best_epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
@@ -115,66 +138,53 @@ def run_numbers(run: RunFolder) -> Styler:
 
 def stage_costs(run: RunFolder) -> Styler:
     """Wall time and machine of each finished stage of a run."""
-    rows = []
-    for stage in STAGES:
-        record = run.record(stage)
-        if record is not None:
-            machine = record["machine"]
-            described = ", ".join(f"{key} {value}" for key, value in machine.items()) or MISSING
-            rows.append({"Stage": stage, "Seconds": f"{record['seconds']:.1f}", "Machine": described})
-    return plain(pd.DataFrame(rows), text=True)
+    records = {stage: run.record(stage) for stage in STAGES}
+    columns = {
+        "Stage": "{stage}",
+        "Seconds": "{seconds:.1f}",
+        "Machine": lambda record: ", ".join(f"{key} {value}" for key, value in record["machine"].items()) or MISSING,
+    }
+    return worded([{"stage": stage} | record for stage, record in records.items() if record], columns)
 
 
-def formatted(column: str, value) -> str:
-    """A value of a summary's column as the tables print it; a dash where it is missing."""
-    return MISSING if pd.isna(value) else FORMATS.get(column, "{}").format(value)
+SPECTRUM = {
+    "Images": "{images_used:,}",
+    "λ max": "{lambda_max:.4g}",
+    "PyHessian": "{power_iteration:.4g}",
+    "λ min": "{lambda_min:.3g}",
+    "Outliers": "{outliers} of {parameters[k]}",
+    "Trace": "{trace:.4g}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{trace_error:.3g}",
+    "Products": lambda record: str(sum(record["products"].values())),
+}
+STRUCTURE = {
+    "Gauss-Newton": "{gauss_newton_share:.3f}",
+    "Within blocks": "{within_blocks:.2f}",
+    "Largest block": lambda record: f"{max(record['block_lambda_max'].values()) / record['lambda_max']:.2f}",
+    "Bias block": lambda record: f"{record['block_lambda_max']['bias'] / record['lambda_max']:.2f}",
+    "Bias in v": "{participation[bias]:.3f}",
+    "QNNs that take part": lambda record: _taking_part(list(record["participation"].values())[:-1]),
+    "Logit gradients": "{logit_overlap:.2f}",
+    "(random)": "{logit_overlap_random:.4f}",
+}
+
+
+def _taking_part(shares: list[float]) -> str:
+    return f"{participation_ratio(np.array(shares)):.1f} of {len(shares)}"
 
 
 def spectra(runs: Sequence[RunFolder]) -> Styler:
     """Extreme eigenvalues, outliers and trace of the runs that have a spectrum, beside PyHessian on the same images."""
-    rows = []
-    for run in runs:
-        record = run.record("spectrum")
-        rows.append(
-            _run_columns(run)
-            | {
-                "Images": f"{record['images_used']:,}",
-                "λ max": f"{record['lambda_max']:.4g}",
-                "PyHessian": f"{record['power_iteration']:.4g}",
-                "λ min": f"{record['lambda_min']:.3g}",
-                "Outliers": f"{record['outliers']} of {record['parameters']['k']}",
-                "Trace": f"{record['trace']:.4g}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{record['trace_error']:.3g}",
-                "Products": str(sum(record["products"].values())),
-            }
-        )
-    return _by_run(rows)
+    return _by_run({run: line(run.record("spectrum"), SPECTRUM) for run in runs})
 
 
 def curvature_structure(runs: Sequence[RunFolder]) -> Styler:
     """How the top eigenvalue is made up: Gauss-Newton share, within blocks, bias, overlap with logit gradients."""
-    rows = []
-    for run in runs:
-        record = run.record("spectrum")
-        shares = np.array(list(record["participation"].values()))
-        rows.append(
-            _run_columns(run)
-            | {
-                "Gauss-Newton": f"{record['gauss_newton_share']:.3f}",
-                "Within blocks": f"{record['within_blocks']:.2f}",
-                "Largest block": f"{max(record['block_lambda_max'].values()) / record['lambda_max']:.2f}",
-                "Bias block": f"{record['block_lambda_max']['bias'] / record['lambda_max']:.2f}",
-                "Bias in v": f"{record['participation']['bias']:.3f}",
-                "QNNs that take part": f"{participation_ratio(shares[:-1]):.1f} of {run.config.n_patches}",
-                "Logit gradients": f"{record['logit_overlap']:.2f}",
-                "(random)": f"{record['logit_overlap_random']:.4f}",
-            }
-        )
-    return _by_run(rows)
+    return _by_run({run: line(run.record("spectrum"), STRUCTURE) for run in runs})
 
 
 def slices(runs: Sequence[RunFolder]) -> Styler:
     """What the stored planes of runs hold of path and curvature, and the highest barrier on a line to the minimum."""
-    rows = []
+    lines = {}
     for run in runs:
         record = run.record("slices")
         held = {
@@ -184,16 +194,13 @@ def slices(runs: Sequence[RunFolder]) -> Styler:
             if name != "random, by QNN"
         }
         barrier = max(line["barrier"] for line in record["lines"].values())
-        rows.append(_run_columns(run) | held | {"Barrier": f"{barrier:.2g}"})
-    return _by_run(rows)
+        lines[run] = held | {"Barrier": f"{barrier:.2g}"}
+    return _by_run(lines)
 
 
-def _run_columns(run: RunFolder) -> dict[str, str]:
-    config = run.config
-    return {"Qubits": str(config.n_qubits), "Patches": str(config.n_patches), "Depth": str(config.depth)}
-
-
-def _by_run(rows: list[dict[str, str]]) -> Styler:
-    """A table of runs, without the number of qubits where all share it, for room."""
+def _by_run(lines: Mapping[RunFolder, dict[str, str]]) -> Styler:
+    """A line a run, without the number of qubits where all share it, for room."""
+    sizes = {HEADINGS[name]: name for name in ("n_qubits", "n_patches", "depth")}
+    rows = [{head: str(getattr(run.config, name)) for head, name in sizes.items()} | lines[run] for run in lines]
     table = pd.DataFrame(rows)
     return plain(table.drop(columns="Qubits") if table["Qubits"].nunique() == 1 else table, text=True)

@@ -6,11 +6,14 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["replicas"],
     submod_attrs={
-        "agreement": ["agreement_table", "run_partings"],
-        "result_tables": ["write_tables"],
-        "claims": ["CLAIMS", "claims_table"],
+        "agreement": ["agreement_table", "published_units", "run_partings"],
+        "claims": ["CLAIMS", "claims_table", "comparable_sets", "verdicts_table"],
+        "kinds": ["Evidence"],
+        "measures": ["beside_author", "curvature_shares", "flattening", "leaps", "of_size", "resolution"],
+        "replicas": ["ensemble", "ensemble_table", "memberships"],
+        "result_tables": ["read_table", "write_tables"],
         "seeds": ["seeds_table"],
-        "verdicts": ["verdicts_table"],
+        "trends": ["COMPARABLE"],
         "validation": ["check_results"],
     },
 )

@@ -5,20 +5,23 @@ Nothing here is tuned: the bar that decides where two runs part is the one that 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from qpatch.files import PROJECT
-from qpatch.runs.published import PARTED, reference_table
+from qpatch.runs.published import PARTED, of_run, reference_table
 from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import summary
 
 COLUMNS = (
     "run_id", "stride", "n_patches", "depth", "source", "quantity", "at", "published", "ours", "difference", "unit",
     "units",
+)  # fmt: skip
+PARTINGS = (
+    "run_id", "n_patches", "depth", "first_epoch", "published_epochs", "parting", "before", "reported",
+    "reported_apart",
 )  # fmt: skip
 TABLES = {
     "Table 1": ("best_epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"),
@@ -33,11 +36,6 @@ def published_units(name: str) -> pd.DataFrame:
 
     As many decimals as the column shows at most, but not finer than float32, in which the author computed.
     """
-    return _units(name).copy()
-
-
-@functools.cache
-def _units(name: str) -> pd.DataFrame:
     texts = pd.read_csv(PROJECT / "data" / "reference" / f"author_{name}.csv", dtype=str)
     values = reference_table(name)
     units = {}
@@ -78,9 +76,8 @@ def run_agreement(run: RunFolder) -> pd.DataFrame:
 
 def _published(run: RunFolder, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The run's rows of a reference table, and the units of their numbers."""
-    table = reference_table(name)
-    chosen = (table["stride"] == run.config.stride) & (table["depth"] == run.config.depth)
-    return table[chosen], _units(name)[chosen]
+    published = of_run(name, run.config)
+    return published, published_units(name).loc[published.index]
 
 
 def _row(source: str, quantity: str, at: int | None, published: pd.Series, ours: float, unit: pd.Series) -> dict:
@@ -128,17 +125,13 @@ def run_partings(table: pd.DataFrame, bar: float = PARTED) -> pd.DataFrame:
     ``bar``.
     """
     rows = []
-    for (run_id, n_patches, depth), group in table.groupby(["run_id", "n_patches", "depth"], sort=False):
+    for key, group in table.groupby(["run_id", "n_patches", "depth"], sort=False):
         first = group.query("source == 'first_epoch' and quantity == 'train_loss'")["difference"]
         epochs = group.query("source == 'epochs' and quantity == 'test_loss'")
         parted = parting_epoch(epochs, bar)
         together = epochs if parted is None else epochs[epochs["at"] < parted]
-        row = {"run_id": run_id, "n_patches": n_patches, "depth": depth, "first_epoch": first.max()}
-        row |= {"published_epochs": len(epochs), "parting": parted, "before": together["difference"].max()}
         table_1 = group.query("source == 'Table 1'").set_index("quantity")
         best, loss = table_1.loc["best_epoch"], table_1.loc["test_loss", "difference"]
-        row |= {"reported": None if best["difference"] else int(best["ours"]), "reported_apart": loss > bar}
-        rows.append(row)
-    columns = ["run_id", "n_patches", "depth", "first_epoch", "published_epochs", "parting", "before"]
-    columns += ["reported", "reported_apart"]
-    return pd.DataFrame(rows, columns=columns).astype({"parting": "Int64", "reported": "Int64"})
+        reported = None if best["difference"] else int(best["ours"])
+        rows.append((*key, first.max(), len(epochs), parted, together["difference"].max(), reported, loss > bar))
+    return pd.DataFrame(rows, columns=list(PARTINGS)).astype({"parting": "Int64", "reported": "Int64"})

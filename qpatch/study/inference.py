@@ -24,8 +24,8 @@ class Test:
     Attributes:
         method: its name, for tables.
         effect: the estimated difference, in the units of the test.
-        low, high: its 95 per cent interval.
-        p: two-sided.
+        low, high: its 95 per cent interval; NaN where the method has none.
+        p: two-sided; NaN where nothing but a count is made.
         n: sizes of the samples, or of the sample.
     """
 
@@ -33,10 +33,17 @@ class Test:
 
     method: str
     effect: float
-    low: float
-    high: float
-    p: float
-    n: tuple[int, ...]
+    low: float = np.nan
+    high: float = np.nan
+    p: float = np.nan
+    n: tuple[int, ...] = ()
+
+
+def _by_t(method: str, effect: float, error: float, freedom: float, n: tuple[int, ...]) -> Test:
+    """The t-test of an effect with its standard error; one without error is sure."""
+    half = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
+    p = float(2 * stats.t.sf(abs(effect) / error, freedom)) if error else float(effect == 0)
+    return Test(method, effect, effect - half, effect + half, p, n)
 
 
 def welch_of_logs(first: np.ndarray, second: np.ndarray) -> Test:
@@ -83,13 +90,8 @@ def welch_of_accuracies(first: np.ndarray, second: np.ndarray) -> Test:
     images = max(0.0, differences.var(ddof=1) - sum(chance) + sum(seeds)) / n_images
     parts, freedoms = np.array([*seeds, images]), np.array([n_first - 1, n_second - 1, n_images - 1])
     effect, error = float(differences.mean()), float(np.sqrt(parts.sum()))
-    sizes = (n_first, n_second)
-    if not error:
-        return Test(ACCURACIES, effect, effect, effect, 0.0 if effect else 1.0, sizes)
-    freedom = parts.sum() ** 2 / (parts**2 / freedoms).sum()
-    half = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
-    p = float(2 * stats.t.sf(abs(effect) / error, freedom))
-    return Test(ACCURACIES, effect, effect - half, effect + half, p, sizes)
+    freedom = parts.sum() ** 2 / (parts**2 / freedoms).sum() if error else np.inf
+    return _by_t(ACCURACIES, effect, error, freedom, (n_first, n_second))
 
 
 def partial_slope(target: np.ndarray, covariate: np.ndarray, predictor: np.ndarray) -> Test:
@@ -109,9 +111,7 @@ def partial_slope(target: np.ndarray, covariate: np.ndarray, predictor: np.ndarr
     residuals = target - design @ solution
     covariance = np.linalg.inv(design.T @ design) * (residuals @ residuals) / (n - 3)
     slope, error = float(solution[2]), float(np.sqrt(covariance[2, 2]))
-    half = float(stats.t.ppf(1 - LEVEL / 2, n - 3)) * error
-    p = float(2 * stats.t.sf(abs(slope) / error, n - 3)) if error else 0.0
-    return Test("regression, ln", slope, slope - half, slope + half, p, (n,))
+    return _by_t("regression, ln", slope, error, n - 3, (n,))
 
 
 def rank_trend(quantity: np.ndarray, along: np.ndarray) -> Test:
@@ -135,7 +135,7 @@ def rank_trend(quantity: np.ndarray, along: np.ndarray) -> Test:
         (along,), concordance, permutation_type="pairings", vectorized=True, n_resamples=RESAMPLES, rng=0
     )
     tau = stats.kendalltau(along, quantity).statistic
-    return Test("Kendall's tau", float(tau), np.nan, np.nan, float(result.pvalue), (len(quantity),))
+    return Test("Kendall's tau", float(tau), p=float(result.pvalue), n=(len(quantity),))
 
 
 def pairs_that_agree(first: np.ndarray, second: np.ndarray, rises: bool) -> tuple[int, int]:

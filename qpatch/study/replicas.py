@@ -6,6 +6,7 @@ the same small files, in results folders of their own.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from qpatch.config import RunConfig
-from qpatch.runs.published import PARTED, reference_table
+from qpatch.runs.published import PARTED, of_run
 from qpatch.runs.store import REPLICAS, RunFolder, recorded_config, results_folder
 from qpatch.runs.stored import summary
 from qpatch.runs.variants import STANDARD, VARIANTS
@@ -36,10 +37,10 @@ def replicas_folder(variant: str, root: Path | None = None) -> Path:
 
 def ensemble(config: RunConfig, root: Path | None = None) -> dict[str, RunFolder]:
     """The finished members of a configuration's ensemble, by variant; the run itself comes first."""
-    folders = {STANDARD: (RunFolder(config, root), {})}
-    others = [name for name in VARIANTS if name != STANDARD]
-    folders |= {name: (RunFolder(config, replicas_folder(name, root)), {"variant": name}) for name in others}
-    return {name: run for name, (run, parameters) in folders.items() if run.state("train", parameters) == "done"}
+    members = {STANDARD: RunFolder(config, root)}
+    members |= {name: RunFolder(config, replicas_folder(name, root)) for name in VARIANTS if name != STANDARD}
+    stated = {name: {} if name == STANDARD else {"variant": name} for name in members}
+    return {name: run for name, run in members.items() if run.state("train", stated[name]) == "done"}
 
 
 def ensembles(root: Path | None = None) -> list[RunConfig]:
@@ -88,12 +89,11 @@ def apart(ours: pd.DataFrame, theirs: pd.DataFrame, bar: float = PARTED) -> pd.D
 
 def partings(members: dict[str, RunFolder], bar: float = PARTED) -> pd.DataFrame:
     """Where each pair of members parts: variant, other, epoch, iteration (missing where they do not)."""
-    iterations, rows = {name: run.iterations() for name, run in members.items()}, []
-    names = list(members)
-    for number, name in enumerate(names):
-        for other in names[number + 1 :]:
-            epoch, iteration = parting(iterations[name], iterations[other], bar) or (None, None)
-            rows.append({"variant": name, "other": other, "epoch": epoch, "iteration": iteration})
+    iterations = {name: run.iterations() for name, run in members.items()}
+    rows = [
+        (name, other, *(parting(iterations[name], iterations[other], bar) or (None, None)))
+        for name, other in itertools.combinations(members, 2)
+    ]
     frame = pd.DataFrame(rows, columns=["variant", "other", "epoch", "iteration"])
     return frame.astype({"epoch": "Int64", "iteration": "Int64"})
 
@@ -138,14 +138,11 @@ def membership(value: float, sample: np.ndarray) -> Membership:
     if n < 3 or not np.isfinite(sample).all():
         raise ValueError(f"a sample of {n} values {sample}; three or more finite ones are needed")
     rank = float(stats.rankdata([value, *sample])[0])
-    tail = min(rank, n + 2 - rank)
-    sd = float(sample.std(ddof=1))
-    half = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * sd * np.sqrt(1 + 1 / n)
-    mean = float(sample.mean())
-    return Membership(
-        value, n, mean, sd, float(sample.min()), float(sample.max()), rank, min(1.0, 2 * tail / (n + 1)),
-        (mean - half, mean + half),
-    )  # fmt: skip
+    p_rank = min(1.0, 2 * min(rank, n + 2 - rank) / (n + 1))
+    mean, sd = float(sample.mean()), float(sample.std(ddof=1))
+    half = float(stats.t.ppf(1 - LEVEL / 2, n - 1) * sd * np.sqrt(1 + 1 / n))  # none where all members are the same
+    predicted = (mean - half, mean + half)
+    return Membership(value, n, mean, sd, float(sample.min()), float(sample.max()), rank, p_rank, predicted)
 
 
 def ensemble_table(config: RunConfig, root: Path | None = None) -> pd.DataFrame:
@@ -157,22 +154,20 @@ def ensemble_table(config: RunConfig, root: Path | None = None) -> pd.DataFrame:
     if not members:
         return pd.DataFrame()
     repeats = {name: names[0] for names in distinct(members).values() for name in names[1:]}
-    standard = members.get(STANDARD)
-    rows = []
-    for (name, run), values in zip(members.items(), summary(list(members.values())).to_dict("records"), strict=True):
-        apart = parting(run.iterations(), standard.iterations()) if standard and name != STANDARD else None
-        epoch, iteration = apart or (None, None)
-        row = {"run_id": run.run_id, "variant": name, "same_as": repeats.get(name)}
-        rows.append(
-            row | {key: values[key] for key in QUANTITIES} | {"parting_epoch": epoch, "parting_iteration": iteration}
-        )
-    return pd.DataFrame(rows).astype({"parting_epoch": "Int64", "parting_iteration": "Int64"})
+    iterations = {name: run.iterations() for name, run in members.items()}
+    first = iterations.get(STANDARD)
+    apart = [(first is not None and parting(own, first)) or (None, None) for own in iterations.values()]
+    table = summary(list(members.values()))[["run_id", *QUANTITIES]]
+    table.insert(1, "variant", list(members))
+    table.insert(2, "same_as", [repeats.get(name) for name in members])
+    table[["parting_epoch", "parting_iteration"]] = pd.DataFrame(apart, dtype="Int64")
+    return table
 
 
 def memberships(config: RunConfig, root: Path | None = None) -> dict[str, Membership]:
     """The author's value of each quantity held against the distinct members that have it; fewer than three say none."""
     table = ensemble_table(config, root)
-    published = reference_table("runs").query(f"stride == {config.stride} and depth == {config.depth}")
+    published = of_run("runs", config)
     if table.empty or published.empty or not config.is_paper_run:
         return {}
     table = table[table["same_as"].isna()]

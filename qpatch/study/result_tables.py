@@ -9,25 +9,53 @@ import pandas as pd
 
 from qpatch.files import sha256, write_atomically
 from qpatch.runs.stages import STAGES
-from qpatch.runs.store import RunFolder, results_folder, writable
+from qpatch.runs.store import results_folder, writable
 from qpatch.runs.stored import paper_runs, stored_runs
 from qpatch.runs.variants import STANDARD
 from qpatch.study.agreement import agreement_table
-from qpatch.study.derived import read_table, table_bytes, table_file
+from qpatch.study.claims import verdicts_table
+from qpatch.study.kinds import Evidence
 from qpatch.study.replicas import distinct, ensemble, ensemble_table, ensembles
 from qpatch.study.seeds import has_paper_size, images_problems, images_table, seeds_table, subset_problems
-from qpatch.study.verdicts import verdicts_table
-
-NAMES = ("stages", "agreement", "ensemble", "seeds", "verdicts")  # beside images, which takes a model to build
 
 
-def full_members(root: Path | None = None) -> list[RunFolder]:
-    """Full-size runs of the paper's configurations, then those of their replicas that are no repetitions."""
-    runs = paper_runs(stored_runs(root))
-    for config in ensembles(root):
-        members = ensemble(config, root)
-        runs += [members[name] for name in distinct(members) if name != STANDARD and config.is_paper_run]
-    return runs
+def table_file(name: str, root: Path | None = None) -> Path:
+    """Where a table is: ``<results>/tables/<name>.csv``."""
+    return (root or results_folder()) / "tables" / f"{name}.csv"
+
+
+def read_table(name: str, root: Path | None = None) -> pd.DataFrame:
+    """A table as it was last written; empty where there is none."""
+    file = table_file(name, root)
+    return pd.read_csv(file) if file.is_file() else pd.DataFrame()
+
+
+def table_bytes(table: pd.DataFrame) -> bytes | None:
+    """A file's contents, nine digits a number: the same results give the same bytes. An empty table has no file."""
+    return table.to_csv(index=False, float_format="%.9g").encode() if len(table) else None
+
+
+def built_tables(images: pd.DataFrame, root: Path | None = None) -> dict[str, pd.DataFrame]:
+    """The tables as the stored results give them, by name, beside images, which takes a model to build.
+
+    A table is empty where the results hold nothing for it.
+    """
+    runs, seeds = stored_runs(root), seeds_table(stored_runs(root))
+    members = [(config, ensemble(config, root)) for config in ensembles(root)]
+    parts = [ensemble_table(config, root) for config, _ in members]
+    replicas = [
+        found[name]
+        for config, found in members
+        for name in distinct(found)  # a repetition to the last bit says nothing more
+        if name != STANDARD and config.is_paper_run
+    ]
+    return {
+        "stages": stages_table(root),
+        "agreement": agreement_table(runs),
+        "ensemble": pd.concat(parts) if parts else pd.DataFrame(),
+        "seeds": seeds,
+        "verdicts": verdicts_table(Evidence(seeds, images, paper_runs(runs), replicas)),
+    }
 
 
 def stages_table(root: Path | None = None) -> pd.DataFrame:
@@ -37,31 +65,16 @@ def stages_table(root: Path | None = None) -> pd.DataFrame:
     """
     members = [(STANDARD, run) for run in stored_runs(root) if has_paper_size(run.config)]
     replicas = [member for config in ensembles(root) for member in ensemble(config, root).items()]
-    members += [(name, run) for name, run in replicas if name != STANDARD]
+    members += [(variant, run) for variant, run in replicas if variant != STANDARD]
     rows = []
     for variant, run in members:
         for stage in STAGES:
             if run.state(stage) == "done":
                 record = run.record(stage)
-                machine = {key: record["machine"][key] for key in ("device", "name", "threads", "torch")}
-                row = {"run_id": run.run_id, "variant": variant, "stage": stage, "code": record["code"], **machine}
+                row = {"run_id": run.run_id, "variant": variant, "stage": stage, "code": record["code"]}
+                row |= {key: record["machine"][key] for key in ("device", "name", "threads", "torch")}
                 rows.append(row | {"seconds": record["seconds"], "record": sha256(run.path / f"{stage}.json")})
     return pd.DataFrame(rows)
-
-
-def build_table(name: str, images: pd.DataFrame, root: Path | None = None) -> pd.DataFrame:
-    """One of `NAMES` as the stored results give it; empty where they hold nothing for it."""
-    runs = stored_runs(root)
-    if name == "stages":
-        return stages_table(root)
-    if name == "agreement":
-        return agreement_table(runs)
-    if name == "ensemble":
-        parts = [ensemble_table(config, root) for config in ensembles(root)]
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-    if name == "seeds":
-        return seeds_table(runs)
-    return verdicts_table(seeds_table(runs), images, full_members(root))
 
 
 def write_tables(root: Path | None = None) -> list[Path]:
@@ -78,31 +91,23 @@ def write_tables(root: Path | None = None) -> list[Path]:
         lock = filelock.FileLock(folder / "tables.lock").acquire()
     with lock:
         images = images_table(stored_runs(root), read_table("images", root))
-        tables = {"images": images} | {name: build_table(name, images, root) for name in NAMES}
-        for name, table in tables.items():
-            file = table_file(name, root)
-            if len(table):
-                write_atomically(file, table_bytes(table))
-            else:
+        tables = {"images": images} | built_tables(images, root)
+        contents = {table_file(name, root): table_bytes(table) for name, table in tables.items()}
+        for file, text in contents.items():
+            if text is None:
                 file.unlink(missing_ok=True)
-    return [table_file(name, root) for name, table in tables.items() if len(table)]
+            else:
+                write_atomically(file, text)
+    return [file for file, text in contents.items() if text is not None]
 
 
 def table_problems(root: Path | None = None) -> list[str]:
     """Tables that are missing, or that are not what the stored results give."""
     images = read_table("images", root)
     found = images_problems(stored_runs(root), images) + subset_problems(stored_runs(root))
-    for name in NAMES:
+    for name, table in built_tables(images, root).items():
         file = table_file(name, root)
-        if _stored_bytes(file) != _bytes(build_table(name, images, root)):
+        if (file.read_bytes() if file.is_file() else None) != table_bytes(table):
             state = "is not what the stored results give" if file.is_file() else "is missing"
             found.append(f"tables/{name}.csv {state}; run 'qpatch tables'")
     return found
-
-
-def _bytes(table: pd.DataFrame) -> bytes | None:
-    return table_bytes(table) if len(table) else None
-
-
-def _stored_bytes(file: Path) -> bytes | None:
-    return file.read_bytes() if file.is_file() else None

@@ -58,15 +58,10 @@ def seeds_table(runs: Sequence[RunFolder]) -> pd.DataFrame:
     return table.sort_values(["n_parameters", "seed"], ignore_index=True)
 
 
-def _subsets(runs: Sequence[RunFolder]) -> dict[str, int]:
-    """Of how many training images each run's largest eigenvalue is, 0 meaning all."""
-    records = {run.run_id: run.record("hessian") for run in runs if run.state("hessian") == "done"}
-    return {run_id: record["parameters"].get("subset", 0) for run_id, record in records.items() if record}
-
-
 def _odd_subsets(runs: Sequence[RunFolder]) -> dict[str, int]:
-    """Those of `_subsets` that most runs do not have."""
-    subsets = _subsets(runs)
+    """Of how many training images an eigenvalue is, 0 meaning all, for the runs where most have another number."""
+    records = {run.run_id: run.record("hessian") for run in runs if run.state("hessian") == "done"}
+    subsets = {run_id: record["parameters"].get("subset", 0) for run_id, record in records.items() if record}
     usual = max(sorted(subsets.values()), key=list(subsets.values()).count, default=0)
     return {run_id: subset for run_id, subset in subsets.items() if subset != usual}
 

@@ -163,10 +163,12 @@ def test_yardstick_counts():
 
 def test_a_sweep_applies_kronecker_products():
     """One block on the columns that it starts with, against the Kronecker product written out."""
-    sweep = yardstick.block_sweeps(1, 4, 1, CPU)
-    parts = dict(zip(sweep.__code__.co_freevars, (cell.cell_contents for cell in sweep.__closure__), strict=True))
-    full = torch.kron(parts["left"][0, 0].contiguous(), parts["right"][0, 0].contiguous())
-    assert torch.allclose(sweep().reshape(16, 16), full @ parts["start"].reshape(16, 16), atol=1e-5)
+    generator = torch.Generator().manual_seed(0)
+    left, right = torch.randn(2, 1, 1, 4, 4, dtype=torch.complex128, generator=generator)
+    start = torch.randn(1, 4, 4, 16, dtype=torch.complex128, generator=generator)
+    swept = yardstick.sweep_blocks(left, right, start)
+    full = torch.kron(left[0, 0].contiguous(), right[0, 0].contiguous())
+    assert torch.allclose(swept.reshape(16, 16), full @ start.reshape(16, 16), atol=1e-12)  # double precision
 
 
 # -- times, memory, bars ------------------------------------------------------------------------------------------

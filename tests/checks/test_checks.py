@@ -15,16 +15,18 @@ from qpatch.checks import CHECKS, check
 from qpatch.checks.compare import AnswerError, call, same, same_function, same_set, to_number
 from qpatch.files import PROJECT
 
-EXERCISES = {exercise.label: exercise for exercise in all_exercises()}
+ALL = all_exercises()
+EXERCISES = {exercise.label: exercise for exercise in ALL}
 CHECKED = [label for label, exercise in EXERCISES.items() if exercise.check]
 LIMIT = 60  # seconds an exercise
 # Where three times the answer plus one would be right as well.
 OTHERWISE_WRONG = {"ex-order": np.float32(0)}
 
 
-def test_there_are_enough_exercises_at_every_level():
-    levels = [exercise.level for exercise in EXERCISES.values()]
-    assert len(EXERCISES) == len(levels) >= 24
+def test_there_are_enough_exercises_at_every_level_and_no_two_of_one_label():
+    levels = [exercise.level for exercise in ALL]
+    assert len(EXERCISES) == len(ALL) >= 24
+    assert set(levels) == set(LEVELS)
     assert all(levels.count(level) >= 5 for level in LEVELS)
 
 

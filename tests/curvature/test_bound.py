@@ -7,8 +7,8 @@ from helpers import TINY
 from qpatch.curvature.bound import angle_jacobian, factors
 from qpatch.curvature.loss import LossCurvature
 from qpatch.model.qnn import PatchQNN
-from qpatch.runs.stages import train
-from qpatch.study.flattening import flattening
+from qpatch.runs import train
+from qpatch.study.measures import flattening
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from helpers import MACHINE, TINY, store_hessian, store_landscape, store_slices, store_spectrum, store_training
 
-from qpatch.runs.records import VALUES, headline_problems
+from qpatch.runs.records import headline_problems
+from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
 
 LOSSES = [2.0, 1.0, 0.5, 0.25, 0.75]
@@ -36,7 +37,7 @@ def restate(run: RunFolder, stage: str, **values) -> None:
     """The stage's record with other values."""
     record = run.record(stage)
     parameters = record["parameters"] | values.pop("parameters", {})
-    kept = {name: record[name] for name in VALUES[stage]}
+    kept = {name: record[name] for name in STAGES[stage].record}
     run.write_record(stage, parameters, 1.0, MACHINE, **(kept | values))
 
 

@@ -203,7 +203,7 @@ def test_a_replica_s_remedy_is_the_command_for_replicas(tmp_path):
 
 def test_a_damaged_file_of_parameters_names_itself_and_the_remedy(run):
     run.file("best.safetensors").write_bytes(b"no tensors")
-    with pytest.raises(ValueError, match=r"best\.safetensors is damaged .*; delete it, and what it held is computed"):
+    with pytest.raises(ResultError, match=r"best\.safetensors is damaged .*; delete it, and what it held is computed"):
         run.best_parameters()
 
 
@@ -236,8 +236,11 @@ def test_a_half_written_record_is_a_problem(run, stage):
 
 def test_a_stale_stage_is_a_problem(run):
     store_training(TINY, LOSSES, shift=1.0)
-    problems = zip(STAGES[1:], run_problems(run), strict=True)
-    assert all(f"the {stage} stage is stale" in problem for stage, problem in problems)
+    problems = zip(list(STAGES)[1:], run_problems(run), strict=True)
+    assert all(
+        f"the {stage} stage is stale: another best.safetensors than the training left since" in problem
+        for stage, problem in problems
+    )
 
 
 @pytest.mark.parametrize(

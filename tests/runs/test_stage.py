@@ -6,8 +6,8 @@ import pytest
 from helpers import TINY, store_training
 
 from qpatch.config import ConfigError
-from qpatch.runs import compute_stage, estimate
-from qpatch.runs.estimate import Cost
+from qpatch.runs import compute_stage
+from qpatch.runs.costs import Cost, stage_seconds
 from qpatch.runs.execution import execute_run, pending_stages
 from qpatch.runs.notebooks import SOURCES
 from qpatch.runs.parameters import parse_parameters
@@ -79,7 +79,7 @@ def test_its_parameters_are_those_of_the_command_line(run):
 def test_its_cost_is_estimated_and_it_waits_for_its_turn(run):
     assert (TINY, "norm") in pending_stages([run], {})
     costs = {"evaluation": Cost(fixed=1.0, by_depth=0.0, by_image=0.0)}
-    seconds = [estimate.stage_seconds(TINY, "norm", {"power": power}, costs) for power in (1, 3)]
+    seconds = [stage_seconds(TINY, "norm", {"power": power}, costs) for power in (1, 3)]
     assert seconds[1] - seconds[0] == pytest.approx(2.0)
 
 

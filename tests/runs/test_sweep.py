@@ -13,7 +13,7 @@ from numpy import ones
 from pandas import DataFrame
 
 from qpatch.runs import sweep
-from qpatch.runs.estimate import Remaining
+from qpatch.runs.costs import Remaining
 from qpatch.runs.execution import pending_stages, possible_stages
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
@@ -57,7 +57,8 @@ def in_place_of_runs(monkeypatch, script: str) -> None:
     popen = sweep.subprocess.Popen
 
     def start(command, **options):
-        assert command[1:5] == ["-m", "qpatch", "run", "--worker"]
+        if command[1:5] != ["-m", "qpatch", "run", "--worker"]:
+            return popen(command, **options)
         return popen([sys.executable, "-c", script, *command[5:]], **options)
 
     monkeypatch.setattr(sweep.subprocess, "Popen", start)

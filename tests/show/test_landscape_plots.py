@@ -10,7 +10,7 @@ import pytest
 
 from qpatch.landscape.lines import Profile, line_positions
 from qpatch.landscape.planes import Plane, random_plane
-from qpatch.show import interactive, plots
+from qpatch.show import plots
 from qpatch.show.landscapes import draw_plane, draw_profile, draw_surface, path_heights
 
 X, Y = np.linspace(-2, 3, 6), np.linspace(-1, 1, 5)
@@ -55,7 +55,6 @@ def test_planes_to_compare_have_the_same_contours(figure, plane):
 def test_a_plane_without_a_trajectory_is_drawn_too(figure):
     draw_plane(figure.add_subplot(1, 2, 1), BARE, X, Y, LOSS)
     draw_surface(figure.add_subplot(1, 2, 2, projection="3d"), BARE, X, Y, LOSS)
-    assert "plotly-graph-div" in interactive.plane_surface(BARE, X, Y, LOSS, "bare")
 
 
 def test_the_path_runs_just_above_the_surface_and_stops_at_its_edge(figure, plane):
@@ -75,11 +74,3 @@ def test_the_legend_names_the_barrier(figure):
     assert len(ax.texts) == 1  # the arrow
     draw_profile(ax, profile([1, 1.0, 1.5], "valley"), in_length=False)
     assert len(ax.texts) == 1
-
-
-def test_interactive_figures_ask_no_host_and_say_what_they_show(plane):
-    page = interactive.plane_surface(plane, X, Y, LOSS, 'a "plane"', best=2)
-    assert page.startswith('<div class="qpatch-interactive" role="group" aria-label="a &quot;plane&quot;">')
-    assert "src=" not in page
-    assert "epoch %{customdata}" in page
-    assert "loss %{z:.4f}" in page

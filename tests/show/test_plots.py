@@ -10,7 +10,6 @@ import pytest
 from qpatch.config import RunConfig
 from qpatch.runs.store import Landscape
 from qpatch.show import plots, tables
-from qpatch.show.interactive import landscape_surface
 
 
 @pytest.fixture
@@ -87,15 +86,7 @@ def test_outlines_count_the_patches(ax):
     assert len(ax.patches) == config.n_patches + 1  # and the shaded first one
 
 
-def test_surface_asks_no_host_for_its_script(landscape):
-    html = landscape_surface(landscape, "a surface")
-    assert "plotly-graph-div" in html
-    assert "src=" not in html
-    assert 'aria-label="a surface"' in html
-
-
-def test_a_second_table_on_an_axis_keeps_the_first_ones_depths():
-    _, ax = plt.subplots()
+def test_a_second_table_on_an_axis_keeps_the_first_ones_depths(ax):
     for depths in ([50, 100, 200], [50]):
         plots.draw_by_depth(ax, pd.DataFrame({"depth": depths, "n_patches": 4, "lambda_max": 1.0}), "lambda_max")
     assert ax.get_xticks().tolist() == [50, 100, 200]

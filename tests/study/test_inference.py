@@ -14,7 +14,11 @@ from qpatch.study.inference import (
     welch_of_logs,
 )
 
-RNG = np.random.default_rng(7)
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Of each test its own, so that a test draws the same numbers alone as among others."""
+    return np.random.default_rng(7)
 
 
 def test_welch_is_the_formula_of_the_logarithms():
@@ -45,11 +49,11 @@ def test_welch_refuses_what_has_no_logarithm_or_spread(sample):
         welch_of_logs(np.array(sample), np.array([1.0, 2.0]))
 
 
-def accuracies(spread_runs: float, spread_images: float, chance: float, n_runs: int = 4, n_images: int = 1000):
+def accuracies(rng, spread_runs: float, spread_images: float, chance: float, n_runs: int = 4, n_images: int = 1000):
     """Two samples of runs that are equally good: hits depend on run, image, and on both together by chance."""
-    easy = RNG.normal(1.3, spread_images, size=(2, 1, n_images))
-    good = RNG.normal(0, spread_runs, size=(2, n_runs, 1))
-    return easy + good + chance * RNG.normal(size=(2, n_runs, n_images)) > 0
+    easy = rng.normal(1.3, spread_images, size=(2, 1, n_images))
+    good = rng.normal(0, spread_runs, size=(2, n_runs, 1))
+    return easy + good + chance * rng.normal(size=(2, n_runs, n_images)) > 0
 
 
 def test_accuracies_of_runs_that_are_alike_are_compared_image_by_image():
@@ -65,10 +69,10 @@ def test_accuracies_of_runs_that_are_alike_are_compared_image_by_image():
     assert (test.n, test.method) == ((2, 2), "Welch, same images")
 
 
-def test_accuracies_without_anything_particular_to_images_are_compared_by_welch_s_test():
+def test_accuracies_without_anything_particular_to_images_are_compared_by_welch_s_test(rng):
     """Each image is as hard as any other, for a run of its own skill: the spread of the runs is all there is."""
     shares = np.array([[0.2, 0.4, 0.5, 0.8], [0.7, 0.6, 0.9, 0.8]])
-    first, second = RNG.random((2, 4, 200_000)) < shares[..., None]
+    first, second = rng.random((2, 4, 200_000)) < shares[..., None]
     test = welch_of_accuracies(first, second)
     welch = stats.ttest_ind(second.mean(1), first.mean(1), equal_var=False)
     assert test.p == pytest.approx(welch.pvalue, rel=1e-2)  # the images' part, of order 1 / 200,000, is left
@@ -86,18 +90,18 @@ def test_accuracies_count_the_spread_of_seeds():
 @pytest.mark.parametrize(
     ("runs", "images", "chance"), [(0.0, 1.0, 0.5), (0.05, 1.0, 0.5), (0.3, 1.0, 0.1), (0.0, 0.0, 1.0)]
 )
-def test_equally_good_samples_are_told_apart_as_often_as_the_level_says(runs, images, chance):
+def test_equally_good_samples_are_told_apart_as_often_as_the_level_says(rng, runs, images, chance):
     """One in twenty of 400 is 20, with a standard deviation of 4.4; the bounds are four of these off.
 
     Whether runs, images or the chance of both together make the spread: a test that counts any of them more than once
     would hardly ever err, one that forgets it far too often.
     """
-    errors = sum(welch_of_accuracies(*accuracies(runs, images, chance)).p < 0.05 for _ in range(400))
+    errors = sum(welch_of_accuracies(*accuracies(rng, runs, images, chance)).p < 0.05 for _ in range(400))
     assert 3 <= errors <= 37
 
 
-def test_accuracies_of_equal_runs_show_nothing():
-    right = np.repeat(RNG.random((1, 500)) < 0.9, 2, axis=0)
+def test_accuracies_of_equal_runs_show_nothing(rng):
+    right = np.repeat(rng.random((1, 500)) < 0.9, 2, axis=0)
     test = welch_of_accuracies(right, right)
     assert (test.effect, test.p) == (0.0, 1.0)
     with pytest.raises(ValueError, match="500 and 499 images"):
@@ -106,11 +110,11 @@ def test_accuracies_of_equal_runs_show_nothing():
         welch_of_accuracies(right[:1], right)
 
 
-def test_partial_slope_is_that_of_the_residuals():
+def test_partial_slope_is_that_of_the_residuals(rng):
     """Frisch, Waugh and Lovell: regress target and predictor on the covariate, then one residual on the other."""
-    covariate = RNG.normal(size=30)
-    predictor = 0.7 * covariate + RNG.normal(size=30)
-    target = 2 + 3 * covariate - 1.5 * predictor + RNG.normal(size=30)
+    covariate = rng.normal(size=30)
+    predictor = 0.7 * covariate + rng.normal(size=30)
+    target = 2 + 3 * covariate - 1.5 * predictor + rng.normal(size=30)
 
     def residual(values):
         fit = stats.linregress(covariate, values)

@@ -1,7 +1,4 @@
-"""What a picture can show is measured against laws that do not depend on it; the chooser asks no host."""
-
-import json
-import re
+"""What a picture can show is measured against laws that do not depend on it."""
 
 import numpy as np
 import pandas as pd
@@ -10,9 +7,7 @@ from helpers import MACHINE, TINY, store_hessian, store_landscape, store_trainin
 
 from qpatch.landscape.planes import random_walk_ratios
 from qpatch.runs.stages import STAGES
-from qpatch.runs.store import Landscape
-from qpatch.show.gallery import landscape_chooser
-from qpatch.study import pictures
+from qpatch.study import measures
 
 LOSSES = [2.0, 1.0, 0.5, 0.25, 0.75]
 GRID = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
@@ -26,9 +21,9 @@ def run():
 
 
 def test_half_width_is_where_the_bowl_has_risen_by_one_contour(run):
-    assert np.isnan(pictures.resolution(run)["half_width"])
+    assert np.isnan(measures.resolution(run)["half_width"])
     store_hessian(run, [16.0])
-    found = pictures.resolution(run)
+    found = measures.resolution(run)
     assert 0.5 * 16 * found["half_width"] ** 2 == pytest.approx(0.5)
     assert found["step"] == 2
 
@@ -42,27 +37,10 @@ def test_a_long_random_walk_has_the_ratios_of_a_random_walk():
 
 
 def test_shares_of_curvature_are_those_of_the_slices_in_per_cent(run):
-    assert pictures.curvature_shares([run]).empty
+    assert measures.curvature_shares([run]).empty
     held = {"ratios": [0.5, 0.25], "of_trace": 0.02, "of_most": 0.125}
     for name in STAGES["slices"].leaves:
         run.write_csv(name, pd.DataFrame({"x": [0.0]}))
     run.write_record("slices", {}, 1.0, MACHINE, planes={"principal": held, "random": held | {"of_trace": 0.01}})
-    row = pictures.curvature_shares([run]).iloc[0]
+    row = measures.curvature_shares([run]).iloc[0]
     assert row[["Path, principal", "Trace, principal", "Path, random", "Trace, random"]].tolist() == [75, 2, 75, 1]
-
-
-def test_the_chooser_holds_every_landscape_and_asks_no_host(run):
-    x = y = np.linspace(-1, 1, 5)
-    bowls = {
-        f"bowl {height} </script>": Landscape(
-            x, y, height * (x[None] ** 2 + y[:, None] ** 2), np.array([[0.5, 0.5], [0.2, 0.1]]), np.array([0.8, 0.1]), 1
-        )
-        for height in (1, 3)
-    }
-    page = landscape_chooser(bowls)
-    stored = re.search(r'<script type="application/json">(.*?)</script>', page, re.DOTALL).group(1)
-    assert len(json.loads(stored)["runs"]) == page.count("<option") == 2
-    assert "from 0 to 6" in stored
-    assert "src=" not in page
-    assert "http" not in page
-    assert 'for="landscapes-run"' in page

@@ -6,7 +6,7 @@ from helpers import REPOSITORY
 from qpatch.data import load_split
 from qpatch.model.training import evaluate
 from qpatch.runs.stored import stored_runs
-from qpatch.study.derived import read_table
+from qpatch.study.result_tables import read_table
 from qpatch.study.seeds import has_paper_size, right_images, unpack
 
 RESULTS = REPOSITORY / "data" / "results"

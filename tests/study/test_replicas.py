@@ -1,5 +1,6 @@
 """Replicas of one seed: they differ by rounding and in nothing else; where they part, and what belongs to them."""
 
+import contextlib
 import os
 
 import numpy as np
@@ -11,12 +12,13 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from qpatch.cli import app
-from qpatch.config import RunConfig
+from qpatch.config import ConfigError, RunConfig
 from qpatch.engine.compiled import takes
-from qpatch.runs import published, stages, sweep, train
+from qpatch.model import PatchQNN, Trainer
+from qpatch.runs import published, train
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
-from qpatch.runs.variants import STANDARD, VARIANTS, Variant, find_variant
+from qpatch.runs.variants import STANDARD, VARIANTS, Variant
 from qpatch.study import replicas
 
 OTHERS = [name for name in VARIANTS if name != STANDARD]
@@ -41,7 +43,7 @@ def test_two_runs_with_the_same_settings_are_bit_identical(shapes, tmp_path, mon
 
 @pytest.mark.parametrize(
     "variant",
-    [Variant("pieces", "", piece=7), Variant("plain", "", plain=True), VARIANTS["double"]],
+    [Variant("pieces-200", "", piece=7), Variant("plain", "", plain=True), VARIANTS["double"]],
     ids=lambda variant: variant.name,
 )
 def test_variants_begin_alike_and_differ_by_rounding(variant, shapes, tmp_path, monkeypatch):
@@ -61,7 +63,7 @@ def test_the_gradient_of_pieces_is_that_of_the_batch(shapes):
     """In double precision the two agree to double rounding, so the pieces leave nothing out."""
     gradients = []
     for piece in (None, 7):
-        trainer = stages.Trainer(stages.PatchQNN(TINY).double(), shapes, piece)
+        trainer = Trainer(PatchQNN(TINY).double(), shapes, piece)
         next(trainer.steps())
         gradients.append(trainer.model.angles.grad.clone())
     assert torch.allclose(*gradients, rtol=1e-12, atol=1e-12)
@@ -77,8 +79,8 @@ def test_a_variant_sets_threads_and_kernels_and_puts_them_back():
 
 
 def test_an_unknown_variant_is_refused():
-    with pytest.raises(ValueError, match="unknown variant 'quad'; the variants are standard, repeat"):
-        find_variant("quad")
+    with pytest.raises(ConfigError, match="variant is 'quad'; it must be one of standard, repeat"):
+        train(TINY, "cpu", variant="quad")
 
 
 # -- the ensemble -------------------------------------------------------------------------------------------------
@@ -170,6 +172,12 @@ def test_membership_is_the_rank_and_the_prediction_interval():
     assert replicas.membership(-20.0, sample).p_rank == pytest.approx(1 / 3)
 
 
+def test_members_that_are_all_the_same_predict_that_value_alone():
+    found = replicas.membership(2.0, np.array([2.0, 2.0, 2.0]))
+    assert (found.predicted, found.plausible) == ((2.0, 2.0), True)
+    assert not replicas.membership(2.5, np.array([2.0, 2.0, 2.0])).plausible
+
+
 def test_a_prediction_interval_holds_a_further_member_as_often_as_it_says():
     rng = np.random.default_rng(5)
     draws = rng.normal(size=(4000, 6))
@@ -206,10 +214,11 @@ def test_the_authors_values_are_held_against_full_members():
 def test_the_command_runs_each_variant_in_a_folder_of_its_own(monkeypatch, results_folder):
     seen = []
 
-    def execute(run, stage, parameters):
+    def execute(run, stage, parameters, *others):
         seen.append((run.path, stage, parameters, os.environ["QPATCH_RESULTS"]))
 
-    monkeypatch.setattr(sweep, "execute_stage", execute)
+    monkeypatch.setattr("qpatch.runs.execution.execute_stage", execute)
+    monkeypatch.setattr("qpatch.runs.execution.kernel", contextlib.nullcontext)
     result = CliRunner().invoke(app, ["replicas", "--variant", "double", "--variant", "plain", "-p", "epochs=3"])
     assert result.exit_code == 0, result.output
     assert [(path.parent.name, stage) for path, stage, *_ in seen] == [

@@ -3,16 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import MACHINE, REPOSITORY, TINY, store_hessian, store_training
+from helpers import MACHINE, REPOSITORY, TINY, store_hessian, store_landscape, store_training
 from typer.testing import CliRunner
 
 from qpatch.cli import app
 from qpatch.config import RunConfig
 from qpatch.runs.stored import stored_runs
 from qpatch.study import seeds
-from qpatch.study.derived import read_table, table_file
 from qpatch.study.replicas import replicas_folder
-from qpatch.study.result_tables import table_problems, write_tables
+from qpatch.study.result_tables import built_tables, read_table, table_file, table_problems, write_tables
 from qpatch.study.validation import check_results
 
 LOSSES = [2.0, 1.0, *[1.5] * 15]
@@ -128,3 +127,37 @@ def test_the_results_of_this_checkout_are_sound():
 
 def test_an_empty_table_reads_as_one(results_folder):
     assert read_table("seeds").equals(pd.DataFrame())
+
+
+# -- replicas never stand in for the run itself -------------------------------------------------------------------
+
+
+def store_member(ratios: list[float], minima: int, variant: str | None = None, landscape: bool = True) -> None:
+    """The paper's run of 4 patches and depth 50, or a replica of it, with a whole grid of so many basins."""
+    parameters = {"variant": variant} if variant else {}
+    root = replicas_folder(variant) if variant else None
+    run = store_training(RunConfig(), [2.0, 1.0, *[1.5] * 49], root=root, parameters=parameters)
+    if variant:  # no repetition of the run itself
+        run.write_csv("iterations.csv", run.iterations().assign(loss=3.0))
+        run.write_record("train", parameters, 1.0, MACHINE, best_epoch=0)
+    if landscape:
+        loss = np.full((3, 12), 5.0)
+        loss[1, 1 : 3 * minima : 3] = 1.0
+        store_landscape(run, list(range(12)), [0, 1, 2], loss)
+        run.write_record("landscape", {}, 1.0, MACHINE, ratios=ratios, best_epoch=0)
+
+
+def test_a_replica_with_a_whole_grid_does_not_take_the_place_of_the_run_itself():
+    store_member([0.9, 0.05], minima=1)
+    store_member([0.6, 0.15], minima=3, variant="double")
+    verdicts = built_tables(pd.DataFrame())["verdicts"].set_index("claim")
+    assert verdicts.loc["basin", ["effect", "agree", "pairs"]].tolist() == [1.0, 1, 1]
+    everywhere, replicated = verdicts.loc["planar"].itertuples()
+    assert (everywhere.first, everywhere.agree, everywhere.pairs) == ("all", 1, 1)
+    assert (replicated.first, replicated.agree, replicated.pairs) == ("4 patches, depth 50", 1, 2)
+
+
+def test_a_replica_does_not_stand_for_a_run_without_a_landscape():
+    store_member([0.9, 0.05], minima=1, landscape=False)
+    store_member([0.6, 0.15], minima=3, variant="double")
+    assert built_tables(pd.DataFrame())["verdicts"].empty

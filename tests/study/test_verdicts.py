@@ -7,12 +7,12 @@ from helpers import TINY, store_landscape, store_training
 
 from qpatch.config import RunConfig
 from qpatch.runs.profiles import SEED_SIZES
-from qpatch.study.claims import CLAIMS, claims_table, verdict_over_seeds
+from qpatch.study.claims import CLAIMS, claims_table, verdicts_table
+from qpatch.study.kinds import Evidence
 from qpatch.study.seeds import pack
-from qpatch.study.verdicts import verdicts_table
 
 SEEDS = (1, 2, 3, 4)
-BY_NAME = {claim.name: claim for claim in CLAIMS}
+NONE = pd.DataFrame()
 
 
 def made_up(law, spread: float = 0.02, sizes=SEED_SIZES) -> pd.DataFrame:
@@ -49,7 +49,7 @@ def images_of(seeds: pd.DataFrame, misses) -> pd.DataFrame:
 
 
 def verdict_of(name: str, tests: pd.DataFrame) -> str:
-    return verdict_over_seeds(BY_NAME[name], tests)
+    return CLAIMS[name].verdict(tests)
 
 
 def regression(tests: pd.DataFrame) -> pd.DataFrame:
@@ -59,7 +59,7 @@ def regression(tests: pd.DataFrame) -> pd.DataFrame:
 
 def test_a_world_in_which_the_paper_is_right():
     seeds = made_up(papers_law)
-    tests = verdicts_table(seeds, images_of(seeds, lambda patches: 400 // patches))
+    tests = verdicts_table(Evidence(seeds, images_of(seeds, lambda patches: 400 // patches)))
     for name in ("deeper", "sharper", "flatter", "flatter-size", "general", "accurate"):
         tested = (tests["claim"] == name).sum()
         assert verdict_of(name, tests) == f"holds in all {tested} comparisons tested", name
@@ -79,14 +79,14 @@ def test_a_world_in_which_it_is_wrong():
         return {name: 1 / value for name, value in right.items()}
 
     seeds = made_up(law)
-    tests = verdicts_table(seeds, images_of(seeds, lambda patches: 10 * patches))
+    tests = verdicts_table(Evidence(seeds, images_of(seeds, lambda patches: 10 * patches)))
     for name in ("deeper", "sharper", "flatter", "flatter-size", "general", "accurate"):
         assert verdict_of(name, tests) == "does not hold", name
 
 
 def test_a_world_without_differences_is_undecided():
     seeds = made_up(lambda *size: dict.fromkeys(("train_loss", "lambda_max", "test_loss", "test_accuracy"), 0.5))
-    tests = verdicts_table(seeds, images_of(seeds, lambda patches: 40))
+    tests = verdicts_table(Evidence(seeds, images_of(seeds, lambda patches: 40)))
     assert set(tests["outcome"]) == {"undecided"}
     assert verdict_of("sharper", tests) == "undecided"
     assert (tests["p_holm"] >= tests["p"]).all()
@@ -98,15 +98,15 @@ def test_a_trend_that_turns_is_told_from_one_that_does_not():
         return dict.fromkeys(("train_loss", "lambda_max", "test_loss", "test_accuracy"), factor)
 
     depths = [(6, depth) for depth in (50, 100, 150, 200)]
-    tests = verdicts_table(made_up(law, sizes=depths), pd.DataFrame())
+    tests = verdicts_table(Evidence(made_up(law, sizes=depths), NONE))
     assert verdict_of("turning", tests) == "holds"
     assert tests.query("claim == 'turning'")["outcome"].tolist() == ["falls", "falls", "rises"]
     seeds = made_up(lambda *size: law(*size, last=0.5), sizes=depths)
-    assert verdict_of("turning", verdicts_table(seeds, pd.DataFrame())) == "does not hold"
+    assert verdict_of("turning", verdicts_table(Evidence(seeds, NONE))) == "does not hold"
     seeds = made_up(lambda *size: law(*size, last=1.0), sizes=depths)
-    assert verdict_of("turning", verdicts_table(seeds, pd.DataFrame())) == "undecided"
+    assert verdict_of("turning", verdicts_table(Evidence(seeds, NONE))) == "undecided"
     seeds = made_up(law, sizes=depths[:2] + depths[3:])
-    assert verdict_of("turning", verdicts_table(seeds, pd.DataFrame())).startswith("not tested")
+    assert verdict_of("turning", verdicts_table(Evidence(seeds, NONE))).startswith("not tested")
 
 
 @pytest.mark.parametrize(("power", "expected"), [(-1.0, "holds"), (0.0, "undecided"), (1.0, "contradicted")])
@@ -117,7 +117,7 @@ def test_flatness_at_equal_loss_is_told_from_flatness_through_the_loss(power, ex
         loss = 1 / (depth * n_patches)
         return {"train_loss": loss, "lambda_max": loss**0.5 * n_patches**power, "test_loss": 1.0, "test_accuracy": 0.5}
 
-    tests = verdicts_table(made_up(law), pd.DataFrame())
+    tests = verdicts_table(Evidence(made_up(law), NONE))
     (row,) = regression(tests).itertuples()
     assert row.outcome == expected
     assert row.low < power < row.high
@@ -128,7 +128,7 @@ def test_pairs_at_equal_loss_are_compared_one_by_one():
         loss = {(4, 200): 0.010, (9, 100): 0.012, (16, 50): 0.016}.get((n_patches, depth), 1.0 * n_patches)
         return {"train_loss": loss, "lambda_max": 1 / n_patches, "test_loss": 1.0, "test_accuracy": 0.5}
 
-    tests = verdicts_table(made_up(law, spread=1e-3), pd.DataFrame()).query("claim == 'flatter-loss'")
+    tests = verdicts_table(Evidence(made_up(law, spread=1e-3), NONE)).query("claim == 'flatter-loss'")
     pairs = tests[tests["method"] == "Welch, ln"]
     assert list(zip(pairs["first"], pairs["second"], strict=True)) == [("4 patches, depth 200", "9 patches, depth 100")]
     assert pairs["outcome"].tolist() == ["holds"]
@@ -147,17 +147,17 @@ def test_what_is_particular_to_a_configuration_is_not_taken_for_its_patches():
         seeds = made_up(lambda *size: papers_law(*size) | {"lambda_max": np.exp(0.4 * rng.normal())}, sizes=SEED_SIZES)
         by_size = seeds.groupby(["stride", "depth"])["lambda_max"].transform("first")
         seeds["lambda_max"] = by_size * np.exp(0.02 * rng.normal(size=len(seeds)))
-        (row,) = regression(verdicts_table(seeds, pd.DataFrame())).itertuples()
+        (row,) = regression(verdicts_table(Evidence(seeds, NONE))).itertuples()
         errors += row.p < 0.05
     assert errors <= 22
 
 
 def test_equal_loss_is_not_judged_from_few_configurations():
-    assert regression(verdicts_table(made_up(papers_law, sizes=SEED_SIZES[:4]), pd.DataFrame())).empty
+    assert regression(verdicts_table(Evidence(made_up(papers_law, sizes=SEED_SIZES[:4]), NONE))).empty
 
 
 def test_without_images_accuracy_is_not_judged():
-    tests = verdicts_table(made_up(papers_law), pd.DataFrame())
+    tests = verdicts_table(Evidence(made_up(papers_law), NONE))
     assert verdict_of("accurate", tests) == ""
     assert verdict_of("sharper", tests).startswith("holds in all")
 
@@ -177,10 +177,10 @@ def test_some_for_and_some_against():
 def test_one_trajectory_below_the_level_is_enough_against_it(tmp_path):
     stored = store_training(TINY, [2.0, 1.0, 1.0, 1.0, 1.0])
     store_landscape(stored, [0.0, 1.0], [0.0, 1.0], np.ones((2, 2)))  # 0.94 of the variance
-    tests = verdicts_table(pd.DataFrame(), pd.DataFrame(), [stored])
+    tests = verdicts_table(Evidence(NONE, NONE, [stored]))
     assert tests["outcome"].tolist() == ["undecided"]  # one run of twelve
     stored.write_record("landscape", {}, 1.0, {}, ratios=[0.6, 0.15], best_epoch=0)
-    tests = verdicts_table(pd.DataFrame(), pd.DataFrame(), [stored])
+    tests = verdicts_table(Evidence(NONE, NONE, [stored]))
     assert verdict_of("planar", tests) == "does not hold in every run: in 0 of 1 configurations"
 
 
@@ -191,7 +191,7 @@ def test_replicas_are_counted_apart_from_configurations(tmp_path):
         store_landscape(run, [0.0, 1.0], [0.0, 1.0], np.ones((2, 2)))
         run.write_record("landscape", {}, 1.0, {}, ratios=ratios, best_epoch=0)
         runs.append(run)
-    tests = verdicts_table(pd.DataFrame(), pd.DataFrame(), runs).query("claim == 'planar'")
+    tests = verdicts_table(Evidence(NONE, NONE, runs[:1], runs[1:])).query("claim == 'planar'")
     assert tests[["agree", "pairs"]].to_numpy().tolist() == [[1, 1], [2, 3]]
     assert tests["outcome"].tolist() == ["undecided", "contradicted"]
     patches, depth = TINY.n_patches, TINY.depth
@@ -209,17 +209,17 @@ def test_basins_that_get_fewer_with_parameters_are_seen():
         loss[1, 1 : 3 * minima : 3] = 1.0
         store_landscape(run, list(range(12)), [0, 1, 2], loss)
         runs.append(run)
-    tests = verdicts_table(pd.DataFrame(), pd.DataFrame(), runs)
+    tests = verdicts_table(Evidence(NONE, NONE, runs))
     (row,) = tests.query("claim == 'basin'").itertuples()
     assert (row.agree, row.pairs, row.outcome) == (2, 6, "holds")
-    fewer = verdicts_table(pd.DataFrame(), pd.DataFrame(), runs[:4]).query("claim == 'basin'")
+    fewer = verdicts_table(Evidence(NONE, NONE, runs[:4])).query("claim == 'basin'")
     assert fewer["outcome"].tolist() == ["undecided"]
 
 
 def test_the_claims_table_takes_the_tests_where_there_are_any():
     seeds = made_up(papers_law)
-    tests = verdicts_table(seeds, pd.DataFrame())
+    tests = verdicts_table(Evidence(seeds, NONE))
     table = claims_table([], tests).set_index("Claim")["Verdict"]
-    assert table[BY_NAME["sharper"].text].startswith("holds in all")
-    assert table[BY_NAME["accurate"].text] == "not yet run at full size; no test over seeds yet"
+    assert table[CLAIMS["sharper"].text].startswith("holds in all")
+    assert table[CLAIMS["accurate"].text] == "not yet run at full size; no test over seeds yet"
     assert len(table) == len(CLAIMS)

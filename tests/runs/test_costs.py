@@ -3,11 +3,13 @@
 import pytest
 import torch
 from helpers import TINY
-from qpatch.runs.spectra import expected_products
 
 from qpatch.config import RunConfig
-from qpatch.runs import estimate
-from qpatch.runs.estimate import Cost, duration, fit_cost, stage_seconds
+from qpatch.runs import costs
+from qpatch.runs.costs import Cost, duration, fit_cost, stage_seconds
+from qpatch.runs.stages import slices
+from qpatch.runs.stages.hessian import POWER_PRODUCTS
+from qpatch.runs.stages.spectrum import expected_products
 
 COSTS = {"step": Cost(0.0, 0.0, 0.001), "evaluation": Cost(0.0, 0.0, 1e-5), "product": Cost(1.0, 0.0, 0.0)}
 
@@ -20,16 +22,16 @@ def test_a_linear_law_is_recovered():
 
 
 def test_a_noisy_measurement_gives_no_negative_cost():
-    cost = fit_cost(lambda depth, images: 1.0 if images == 100 and depth == estimate.DEPTHS[0] else 0.5, 4, (100, 600))
+    cost = fit_cost(lambda depth, images: 1.0 if images == 100 and depth == costs.DEPTHS[0] else 0.5, 4, (100, 600))
     assert (cost.fixed, cost.by_depth, cost.by_image) == (1.0, 0.0, 0.0)
 
 
 def test_stages_are_made_of_their_operations():
-    config, start = RunConfig(), estimate.NOTEBOOK_SECONDS
+    config, start = RunConfig(), costs.NOTEBOOK_SECONDS
     step, whole, test = 4 * 0.001 * 1000, 4 * 1e-5 * 60_000, 4 * 1e-5 * 10_000
     assert stage_seconds(config, "train", {}, COSTS) == pytest.approx(start + 50 * (60 * step + whole + test))
-    assert stage_seconds(config, "hessian", {}, COSTS) == pytest.approx(start + estimate.POWER_PRODUCTS)
-    tenth = estimate.POWER_PRODUCTS * COSTS["product"].seconds(config, 6000)
+    assert stage_seconds(config, "hessian", {}, COSTS) == pytest.approx(start + POWER_PRODUCTS)
+    tenth = POWER_PRODUCTS * COSTS["product"].seconds(config, 6000)
     assert stage_seconds(config, "hessian", {"subset": 6000}, COSTS) == pytest.approx(start + tenth)
     assert stage_seconds(config, "landscape", {}, COSTS) == pytest.approx(start + 400 * whole)
     assert stage_seconds(config, "landscape", {"n_points": 2}, COSTS) == pytest.approx(start + 4 * whole)
@@ -37,7 +39,7 @@ def test_stages_are_made_of_their_operations():
     few = {"steps": 20, "probes": 2, "k": 3}
     assert stage_seconds(config, "spectrum", few, COSTS) == pytest.approx(start + products)
     planes = 4 * 9 * 4 * 1e-5 * 6000
-    expected = start + planes + estimate.SLICES_PRODUCTS
+    expected = start + planes + slices.PRODUCTS
     assert stage_seconds(config, "slices", {"n_points": 3}, COSTS) == pytest.approx(expected)
 
 
@@ -45,9 +47,9 @@ def test_this_machine_is_measured_and_more_work_takes_longer():
     before = torch.get_num_threads()
     larger = TINY.replace(n_train=6000, batch_size=200)
     pending = [(TINY, "train"), (TINY, "hessian"), (larger, "train")]
-    seconds = estimate.estimate(pending, {}, 1, torch.device("cpu"))
+    seconds = costs.estimate(pending, {}, 1, torch.device("cpu"))
     assert set(seconds) == {(TINY.run_id, "train"), (TINY.run_id, "hessian"), (larger.run_id, "train")}
-    assert seconds[(larger.run_id, "train")] > seconds[(TINY.run_id, "train")] > estimate.NOTEBOOK_SECONDS
+    assert seconds[(larger.run_id, "train")] > seconds[(TINY.run_id, "train")] > costs.NOTEBOOK_SECONDS
     assert torch.get_num_threads() == before
 
 

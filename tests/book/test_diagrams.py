@@ -9,10 +9,11 @@ import torch
 from matplotlib.colors import to_rgba
 from oracles import PAULI
 
-from qpatch import ansatz, engine
+from book.site import diagrams
+from qpatch import ansatz
 from qpatch.config import RunConfig
+from qpatch.engine.circuit import encoding_gates
 from qpatch.model.qnn import PatchQNN, cut_patches
-from qpatch.show import diagrams
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_engine_drawing_names_the_shapes_that_the_engine_has(ax):
     diagrams.draw_engine(ax, config, len(images))
     prepared = model.prepare()
     features = cut_patches(images, config.patch_size, config.stride)
-    small = engine.encoding_gates(prepared.encoding, features)[:, 0]
+    small = encoding_gates(prepared.encoding, features)[:, 0]
     tensors = [prepared.start, small, prepared.middle, small, prepared.final]
     tensors += [model.expectations(prepared, images), model(images)]
     labels = [text.get_text() for text in ax.texts]

@@ -1,0 +1,72 @@
+"""Stored runs looked at more closely: beside the author's log, at equal size, and what their pictures can show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from qpatch.curvature.bound import Flattening, factors
+from qpatch.data import load_dataset, stratified_subset
+from qpatch.landscape.grid import CONTOUR_STEP
+from qpatch.runs.published import of_run, reference_table
+from qpatch.runs.store import RunFolder
+
+NEAR = 0.18  # numbers of parameters within this fraction of one another are drawn together
+
+
+def beside_author(run: RunFolder) -> pd.DataFrame:
+    """A run's history from epoch 0, with the author's ``author_test_loss`` and ``author_test_accuracy``.
+
+    These are NaN where the author published no log (3 of the 12 configurations) and for a run that is not the paper's.
+    """
+    published = of_run("epochs", run.config) if run.config.is_paper_run else reference_table("epochs")[:0]
+    log = published[["epoch", "test_loss", "test_accuracy"]].set_index("epoch").add_prefix("author_")
+    return run.history().query("epoch >= 0").merge(log, "left", on="epoch")
+
+
+def leaps(table: pd.DataFrame, column: str = "test_loss", factor: float = 3.0) -> pd.DataFrame:
+    """The rows, one an epoch and in order, after which a loss is more than ``factor`` times what it was one earlier.
+
+    They come with ``rise``, that factor.
+    """
+    rise = table[column] / table[column].shift()
+    return table.assign(rise=rise)[rise > factor]
+
+
+def of_size(table: pd.DataFrame, n_parameters: int, within: float = NEAR) -> pd.DataFrame:
+    """The rows of a summary whose number of parameters lies within a fraction of a given one, fewest patches first."""
+    near = (table["n_parameters"] / n_parameters - 1).abs() <= within
+    return table[near].sort_values(["n_patches", "depth"])
+
+
+def resolution(run: RunFolder) -> dict[str, float]:
+    """What a run's picture could show of its sharpest direction, in parameter units.
+
+    ``step`` is the larger spacing of the grid; ``half_width`` how far along the top eigenvector the loss rises by one
+    contour, ``sqrt(2 * 0.5 / lambda_max)`` in the quadratic approximation; NaN without an eigenvalue.
+    """
+    landscape, record = run.landscape(), run.record("hessian")
+    step = max(float(np.diff(axis).max()) for axis in (landscape.x, landscape.y))
+    curvature = record["lambda_max"] if record else np.nan
+    return {"step": step, "half_width": float(np.sqrt(2 * CONTOUR_STEP / curvature))}
+
+
+def curvature_shares(runs: Sequence[RunFolder]) -> pd.DataFrame:
+    """What the principal plane and a random one hold, in per cent, a row for each run whose slices are stored.
+
+    Of the path's variance, and of the Hessian's trace, of which a random plane of n parameters holds 2 / n on average.
+    """
+    stored = [run.record("slices")["planes"] for run in runs if run.state("slices") == "done"]
+    return pd.DataFrame(
+        {f"Path, {name}": 100 * sum(planes[name]["ratios"]) for name in ("principal", "random")}
+        | {f"Trace, {name}": 100 * planes[name]["of_trace"] for name in ("principal", "random")}
+        for planes in stored
+    )
+
+
+def flattening(run: RunFolder, n_images: int = 250) -> Flattening:
+    """The factors of the largest curvature at a run's best epoch, on a subset of its training images."""
+    images = stratified_subset(load_dataset(run.config).train, n_images).images
+    return factors(run.model(), images)
