@@ -59,13 +59,13 @@ def images(sizes: work.Sizes, device: torch.device) -> dict:
     for count in (sizes.batch, sizes.many_images):
         split = work.digits(config, count, device)
         curvature = LossCurvature(model, split)
-        vector = torch.ones_like(curvature.like)
+        vector = torch.ones_like(curvature.point)
         products = (config.n_patches, sizes.n_qubits, count, min(count, EVALUATION_CHUNK), device)
         tasks = {
             "evaluation": lambda split=split: evaluate(model, split),
             "products": yardstick.evaluation_products(*products),
             "gradient": curvature.gradient,
-            "hvp": lambda curvature=curvature, vector=vector: curvature.product(vector),
+            "hvp": lambda curvature=curvature, vector=vector: curvature.hessian @ vector,
         }
         times, _ = measure(tasks, sizes.rounds, sizes.slice_seconds)
         cases.append({"images": count} | times)
@@ -96,11 +96,11 @@ def _point(sizes, size, device):
     config = work.many_qnns(size["n_qubits"], size["depth"], size["stride"])
     model, split = work.random_model(config, device), work.digits(config, size["batch"], device)
     curvature = LossCurvature(model, split)
-    vector = torch.ones_like(curvature.like)
+    vector = torch.ones_like(curvature.point)
     tasks = {
         "step": training_step(model, split),
         "evaluation": lambda: evaluate(model, split),
-        "hvp": lambda: curvature.product(vector),
+        "hvp": lambda: curvature.hessian @ vector,
     }
     times, _ = measure(tasks, sizes.rounds, sizes.slice_seconds / 4)
     named = {"n_qubits": config.n_qubits, "depth": config.depth, "n_patches": config.n_patches, "batch": size["batch"]}
@@ -117,12 +117,12 @@ def errors(sizes: work.Sizes, device: torch.device) -> dict:
         same = Split(split.images.to(dtype), split.labels)
         curvature = LossCurvature(model, same)
         generator = torch.Generator().manual_seed(2)
-        vector = torch.randn(len(curvature.like), generator=generator).to(curvature.like)
+        vector = torch.randn(len(curvature.point), generator=generator).to(curvature.point)
         with torch.no_grad():
             logits = model(same.images)
         loss = cross_entropy(model(same.images), same.labels)
         gradient = torch.cat([part.flatten() for part in torch.autograd.grad(loss, list(model.parameters()))])
-        outputs.append([part.double() for part in (logits, gradient, curvature.product(vector))])
+        outputs.append([part.double() for part in (logits, gradient, curvature.hessian @ vector)])
     (logits, gradient, product), (exact_logits, exact_gradient, exact_product) = outputs
     return {
         "n_qubits": sizes.n_qubits,

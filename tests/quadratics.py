@@ -1,12 +1,13 @@
-"""Matrices with known spectra, as products, and a small classical network, for the tests of the curvature analyses."""
+"""Matrices with known spectra and a small classical network, for the tests of the curvature analyses."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+import curvlinops
 import numpy as np
 import torch
 from torch import nn
+from torch.func import functional_call
+from torch.nn.utils import parameters_to_vector
 
 
 def symmetric(eigenvalues: list[float] | np.ndarray, seed: int = 1) -> torch.Tensor:
@@ -15,12 +16,6 @@ def symmetric(eigenvalues: list[float] | np.ndarray, seed: int = 1) -> torch.Ten
     random = torch.randn(size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     basis, _ = torch.linalg.qr(random)
     return basis @ torch.diag(torch.as_tensor(eigenvalues, dtype=torch.float64)) @ basis.T
-
-
-def product_of(matrix: torch.Tensor, dtype: torch.dtype = torch.float64) -> tuple[Callable, torch.Tensor]:
-    """The product with a matrix, and the vector that gives its size and dtype."""
-    matrix = matrix.to(dtype)
-    return (lambda vector: matrix @ vector), torch.zeros(len(matrix), dtype=dtype)
 
 
 def semicircle(size: int, radius: float = 1.0) -> np.ndarray:
@@ -49,5 +44,19 @@ class SmallNetwork:
             optimizer.step()
         optimizer.zero_grad()
 
-    def batches(self, size: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        return list(zip(self.inputs.split(size), self.targets.split(size), strict=True))
+    @property
+    def point(self) -> torch.Tensor:
+        """All parameters, each row-major, ``(92,)``."""
+        return parameters_to_vector(self.module.parameters()).detach()
+
+    def loss(self, point: torch.Tensor) -> torch.Tensor:
+        """The loss as a function of such a vector, for derivatives by PyTorch alone."""
+        parameters = dict(self.module.named_parameters())
+        pieces = point.split([value.numel() for value in parameters.values()])
+        moved = {name: piece.view_as(parameters[name]) for name, piece in zip(parameters, pieces, strict=True)}
+        return self.criterion(functional_call(self.module, moved, self.inputs), self.targets)
+
+    def operator(self, kind: type = curvlinops.HessianLinearOperator) -> curvlinops.HessianLinearOperator:
+        """The Hessian, or another matrix, by curvlinops, over batches of 15, 15 and 10 images."""
+        batches = list(zip(self.inputs.split(15), self.targets.split(15), strict=True))
+        return kind(self.module, self.criterion, list(self.module.parameters()), batches)

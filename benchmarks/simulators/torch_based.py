@@ -44,7 +44,7 @@ class Engine:
 
     def product(self, images: torch.Tensor, labels: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
         """Hessian of the mean cross-entropy times a flat vector."""
-        return LossCurvature(self.model, Split(images, labels)).product(vector)
+        return LossCurvature(self.model, Split(images, labels)).hessian @ vector
 
 
 class TorchQuantum(Engine):

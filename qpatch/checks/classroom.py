@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch.nn.utils import vector_to_parameters
 
 from qpatch.config import RunConfig
 from qpatch.curvature.loss import LossCurvature
 from qpatch.curvature.spectrum import extreme_eigenpairs
 from qpatch.data import Dataset, load_dataset
-from qpatch.model.flat import follow
+from qpatch.model.flat import follow, move_to
 from qpatch.model.qnn import PatchQNN
 from qpatch.model.training import Trainer
 
@@ -61,7 +59,7 @@ def trained(config: RunConfig, change: float = 0.0) -> Trained:
     history, path = follow(Trainer(model, data), config.epochs)
     losses = np.array([epoch.train_loss for epoch in history])
     best = int(losses.argmin())
-    vector_to_parameters(torch.from_numpy(path[best]).float(), model.parameters())
+    move_to(model, path[best])
     return Trained(model, data, losses, path, best)
 
 
@@ -73,4 +71,4 @@ def largest_eigenvalue(config: RunConfig) -> float:
     """
     run = trained(config)
     curvature = LossCurvature(run.model, run.data.train)
-    return float(extreme_eigenpairs(curvature.product, curvature.like, k=1, smallest=0, tolerance=1e-3).largest[0])
+    return float(extreme_eigenpairs(curvature.hessian, k=1, smallest=0, tolerance=1e-3).largest[0])

@@ -77,7 +77,7 @@ def _lanczos(answer):
     fail_unless(isinstance(found, (tuple, list)) and len(found) == 2, "lanczos returns two arrays, alpha and beta")
     alpha, beta = to_values(found[0], "alpha"), to_values(found[1], "beta")
     fail_unless(alpha.shape == (15,) and beta.shape == (14,), "for 15 steps alpha has 15 entries and beta 14")
-    wanted = lanczos(lambda v: torch.from_numpy(product(v.numpy())), torch.zeros(42, dtype=torch.float64), 15, start)
+    wanted = lanczos(torch.from_numpy(matrix), 15, start)
     first = start @ product(start)
     slips = {"has q_1 length one?": first}
     same(alpha[0], first / (start @ start), what="the first entry of alpha", slips=slips)
@@ -169,8 +169,8 @@ def _largest_gauss_newton(config: RunConfig) -> float:
     """The largest eigenvalue by the angles, by products on dual numbers."""
     curvature = LossCurvature(PatchQNN(config), load_dataset(config).train)
     angles = np.arange(config.n_angles)
-    block = block_product(curvature.gauss_newton_product, curvature.like, angles)
-    return float(extreme_eigenpairs(*block, k=1, smallest=0, tolerance=1e-4).largest[0])
+    block = block_product(curvature.gauss_newton, angles)
+    return float(extreme_eigenpairs(block, k=1, smallest=0, tolerance=1e-4).largest[0])
 
 
 @functools.cache  # a check is often called again

@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "products": ["KeptProducts"],
+        "products": ["KeptProducts", "Product"],
         "subspaces": ["subspace_overlap"],
         "loss": ["LossCurvature"],
         "spectrum": ["extreme_eigenpairs", "trace"],

@@ -15,10 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy.linalg import eigh_tridiagonal
 
-from qpatch.curvature.products import CountedProduct, Estimate, Product
+from qpatch.curvature.products import CountedProduct, Estimate, Operator
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Ritz:
     products: int
 
 
-def lanczos(product: Product, like: torch.Tensor, steps: int, start: np.ndarray) -> Ritz:
+def lanczos(product: Operator, steps: int, start: np.ndarray) -> Ritz:
     """Lanczos from a start vector ``(n,)``, each new vector orthogonalised twice against all before it.
 
     Stops where the vectors span an invariant subspace, and after n steps at the latest.
@@ -49,7 +48,7 @@ def lanczos(product: Product, like: torch.Tensor, steps: int, start: np.ndarray)
         ValueError: no step, a start vector of zeros or of another size, or a product that is not symmetric.
         FloatingPointError: a product is not finite.
     """
-    counted = CountedProduct(product, like)
+    counted = CountedProduct(product)
     start = np.asarray(start, np.float64)
     if steps < 1 or start.shape != (counted.size,) or not start.any():
         raise ValueError(f"{steps} steps from a start vector {start.shape}; take one or more, from a nonzero (n,)")
@@ -116,14 +115,11 @@ class SpectralDensity:
         return np.sqrt(2 * np.maximum(square - value**2, 0.0) / (self.size * len(self.probes)))
 
 
-def spectral_density(
-    product: Product, like: torch.Tensor, steps: int = 80, probes: int = 2, seed: int = 0
-) -> SpectralDensity:
+def spectral_density(product: Operator, steps: int = 80, probes: int = 2, seed: int = 0) -> SpectralDensity:
     """Spectral density by Lanczos runs from random signs, one run a probe.
 
     Args:
-        product: the Hessian-vector product.
-        like: a vector ``(n,)`` that gives size, dtype and device.
+        product: the matrix.
         steps: of Lanczos a probe; never more than n are made.
         probes: independent runs; errors fall with the root of their number.
         seed: of the random signs.
@@ -134,9 +130,10 @@ def spectral_density(
     """
     if probes < 1:
         raise ValueError(f"{probes} probes; take one or more")
-    starts = np.random.default_rng(seed).choice([-1.0, 1.0], size=(probes, len(like)))
-    runs = tuple(lanczos(product, like, steps, start) for start in starts)
-    return SpectralDensity(runs, len(like), sum(run.products for run in runs))
+    size = product.shape[0]
+    starts = np.random.default_rng(seed).choice([-1.0, 1.0], size=(probes, size))
+    runs = tuple(lanczos(product, steps, start) for start in starts)
+    return SpectralDensity(runs, size, sum(run.products for run in runs))
 
 
 @dataclass(frozen=True)

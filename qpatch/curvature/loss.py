@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import psutil
 import torch
 from torch.autograd import forward_ad
 from torch.nn.functional import cross_entropy, softmax
 from tqdm import tqdm
 
+from qpatch.curvature.products import Product
 from qpatch.data import Split
 from qpatch.engine.circuit import Prepared
 from qpatch.engine.kept import Kept
+from qpatch.engine.memory import free_memory
+from qpatch.model.flat import join, split_flat
 from qpatch.model.qnn import PatchQNN
 from qpatch.model.training import image_chunk
 
@@ -29,7 +31,7 @@ KEPT_SHARE = 0.25  # at most, of the memory that is free
 class LossCurvature:
     """Derivatives of the mean cross-entropy over a split, at the model's present parameters, by angles and bias.
 
-    Vectors are flat: all angles row-major, then the bias, ``(n_angles + image_size^2,)``. No weight-decay term.
+    Vectors are flat (`qpatch.model.flat`), ``(n_trainable,)``. No weight-decay term.
 
     Args:
         model: stays as it is.
@@ -46,30 +48,38 @@ class LossCurvature:
         self._kept, self._kept_at = None, None
 
     @property
-    def like(self) -> torch.Tensor:
-        """A flat vector of the right size, dtype and device: the parameters themselves."""
-        return torch.cat([self.model.angles.detach().flatten(), self.model.bias.detach().flatten()])
+    def point(self) -> torch.Tensor:
+        """The model's present parameters, flat."""
+        return join(self.model.angles.detach(), self.model.bias.detach())
 
     def gradient(self) -> torch.Tensor:
         """Gradient of the mean loss, flat."""
         return self._gradient(self.model.angles, along_bias=None, kept=Kept(0))
 
-    def product(self, vector: torch.Tensor) -> torch.Tensor:
-        """Hessian of the mean loss times a flat vector, exactly."""
-        along_angles, along_bias = self._split(vector)
-        if self._kept_at is None or not torch.equal(self._kept_at, self.like):
+    @property
+    def hessian(self) -> Product:
+        """The Hessian of the mean loss, by exact products with flat vectors."""
+        return Product(self._hessian_product, self.point)
+
+    @property
+    def gauss_newton(self) -> Product:
+        """The Gauss-Newton part of the Hessian: the mean of ``J^T (diag(p) - p p^T) J``.
+
+        J is the Jacobian of an image's logits by the parameters, p their softmax (Schraudolph, 2002).
+        """
+        return Product(self._gauss_newton_product, self.point)
+
+    def _hessian_product(self, vector: torch.Tensor) -> torch.Tensor:
+        along_angles, along_bias = split_flat(vector, self.model.config)
+        if self._kept_at is None or not torch.equal(self._kept_at, self.point):
             self._kept = None  # what was kept elsewhere is free before room is looked for
-            self._kept, self._kept_at = Kept(_room(self.like.device)), self.like
+            self._kept, self._kept_at = Kept(_room(self.model.bias.device)), self.point
         with forward_ad.dual_level():
             angles = forward_ad.make_dual(self.model.angles, along_angles)
             return _tangent(self._gradient(angles, along_bias, self._kept))
 
-    def gauss_newton_product(self, vector: torch.Tensor) -> torch.Tensor:
-        """Gauss-Newton part of the Hessian times a flat vector: the mean of ``J^T (diag(p) - p p^T) J v``.
-
-        J is the Jacobian of an image's logits by the parameters, p their softmax (Schraudolph, 2002).
-        """
-        along_angles, along_bias = self._split(vector)
+    def _gauss_newton_product(self, vector: torch.Tensor) -> torch.Tensor:
+        along_angles, along_bias = split_flat(vector, self.model.config)
         with forward_ad.dual_level(), torch.no_grad():
             along = [_tangent(part) for part in self.model.prepare(_dual(self.model.angles, along_angles))]
 
@@ -135,26 +145,11 @@ class LossCurvature:
     def _pull(self, angles, prepared, cotangents) -> torch.Tensor:
         """Through the stretches to the angles, and the bias as it is: a flat vector."""
         (by_angles,) = torch.autograd.grad(prepared, angles, cotangents[:-1])
-        return torch.cat([by_angles.flatten(), cotangents[-1].flatten()])
-
-    def _split(self, vector: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """A flat vector as angles and bias.
-
-        Raises:
-            ValueError: a vector of another size.
-        """
-        angles, bias = self.model.angles, self.model.bias
-        if vector.shape != (angles.numel() + bias.numel(),):
-            raise ValueError(
-                f"the vector has shape {tuple(vector.shape)}; the model has {angles.numel()} angles and a bias of"
-                f" {bias.numel()}: give ({angles.numel() + bias.numel()},)"
-            )
-        return vector[: angles.numel()].reshape(angles.shape), vector[angles.numel() :].reshape(bias.shape)
+        return join(by_angles, cotangents[-1])
 
 
 def _room(device: torch.device) -> int:
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-    return min(KEPT_BYTES, int(KEPT_SHARE * free))
+    return min(KEPT_BYTES, int(KEPT_SHARE * free_memory(device)))
 
 
 def _dual(primal: torch.Tensor, tangent: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,7 @@
 """Curvature of any differentiable loss of a flat parameter vector (section 3.2, Table 3).
 
-Nothing here knows the QNN: a loss takes a vector ``(n,)`` and returns a scalar tensor; a product takes a vector
-``(n,)`` and returns the Hessian times it. The largest eigenvalue is PyHessian's power iteration (Yao et al., 2020), so
-that the paper's number comes from the paper's tool.
+Nothing here knows the QNN: a loss takes a vector ``(n,)`` and returns a scalar tensor. The largest eigenvalue is
+PyHessian's power iteration (Yao et al., 2020), so that the paper's number comes from the paper's tool.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import pyhessian
 import torch
 from torch import nn
 
-from qpatch.curvature.products import Product
+from qpatch.curvature.products import Operator, Product
 
 Loss = Callable[[torch.Tensor], torch.Tensor]
 
@@ -38,31 +37,26 @@ class PowerIteration:
 
 
 def hessian_vector_product(loss: Loss, point: torch.Tensor) -> Product:
-    """The product ``v -> H v`` at a point ``(n,)``, by double backward; the first backward is done once."""
+    """The Hessian at a point ``(n,)`` as a product, by double backward; the first backward is done once."""
     point = point.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(loss(point), point, create_graph=True)
-    return lambda vector: torch.autograd.grad(gradient, point, vector, retain_graph=True)[0]
+    return Product(lambda vector: torch.autograd.grad(gradient, point, vector, retain_graph=True)[0], point)
 
 
 def dense_hessian(loss: Loss, point: torch.Tensor) -> torch.Tensor:
     """The whole Hessian ``(n, n)``, column by column: for small models and as an oracle."""
     product = hessian_vector_product(loss, point)
-    columns = [product(unit) for unit in torch.eye(len(point), dtype=point.dtype, device=point.device)]
+    columns = [product @ unit for unit in torch.eye(len(point), dtype=point.dtype, device=point.device)]
     return torch.stack(columns, dim=1)
 
 
 def power_iteration(
-    product: Product,
-    like: torch.Tensor,
-    seed: int = 0,
-    tolerance: float = 1e-3,
-    max_iterations: int = 100,
+    product: Operator, seed: int = 0, tolerance: float = 1e-3, max_iterations: int = 100
 ) -> PowerIteration:
-    """PyHessian's power iteration on a given product; its defaults are the paper's.
+    """PyHessian's power iteration on any matrix; its defaults are the paper's.
 
     Args:
-        product: the Hessian-vector product.
-        like: a vector ``(n,)`` that gives size, dtype and device.
+        product: the matrix.
         seed: of the random start vector.
         tolerance: relative change of the estimate at which it stops.
         max_iterations: at most so many products.
@@ -76,7 +70,7 @@ def power_iteration(
             f"max_iterations is {max_iterations} and tolerance {tolerance}; take one or more iterations (the paper's"
             f" 100) and a positive tolerance (the paper's 1e-3)"
         )
-    wrapped = _OnProduct(product, like)
+    wrapped = _OnProduct(product)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         eigenvalues, eigenvectors = wrapped.eigenvalues(maxIter=max_iterations, tol=tolerance, top_n=1)
@@ -90,17 +84,17 @@ def power_iteration(
 class _OnProduct(pyhessian.hessian):
     """PyHessian with its product replaced, and nothing else."""
 
-    def __init__(self, product: Product, like: torch.Tensor):
+    def __init__(self, product: Operator):
         self.model = nn.Module()  # PyHessian clears its gradients; there are none
-        self.params = [like]
-        self.device = like.device
+        self.params = [torch.empty(product.shape[0], dtype=product.dtype)]  # of which it reads the size
+        self.device = product.device
         self.full_dataset = True
         self.product = product
         self.estimates = []
 
     def dataloader_hv_product(self, v):
-        vector = v[0].to(self.params[0])
-        image = self.product(vector)
+        vector = v[0].to(self.product.device, self.product.dtype)
+        image = self.product @ vector
         estimate = torch.dot(vector, image).item()
         if not torch.isfinite(image).all():
             raise FloatingPointError(

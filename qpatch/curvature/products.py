@@ -1,7 +1,7 @@
-"""What every analysis of a symmetric product shares: double precision around it, its count, its checks, an estimate.
+"""Symmetric matrices that are known by their products with vectors, such as Hessians, and what their analyses share.
 
-Nothing here knows the QNN: a product takes a vector ``(n,)`` and returns a symmetric matrix, such as a Hessian, times
-it.
+Nothing here knows the QNN. The analyses take any `Operator`: a symmetric tensor, a linear operator of curvlinops, a
+function as a `Product`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,7 +21,36 @@ from qpatch.files import read_tensors, write_atomically
 
 KEPT_SECONDS = 0.2  # a faster product is computed again rather than kept
 
-Product = Callable[[torch.Tensor], torch.Tensor]
+
+class Operator(Protocol):
+    """A symmetric matrix ``(n, n)`` that multiplies vectors ``(n,)`` of its dtype on its device."""
+
+    shape: tuple[int, int]
+    dtype: torch.dtype
+    device: torch.device
+
+    def __matmul__(self, vector: torch.Tensor) -> torch.Tensor: ...
+
+
+class Product:
+    """A function ``v -> H v`` as an `Operator`: ``Product(function, like) @ v``.
+
+    Args:
+        function: of a vector ``(n,)``, to a vector like it.
+        like: a vector ``(n,)`` that gives size, dtype and device, such as the parameters themselves.
+
+    Raises:
+        ValueError: ``like`` is no vector of one or more parameters.
+    """
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor], like: torch.Tensor):
+        if like.dim() != 1 or not len(like):
+            raise ValueError(f"a product acts on vectors (n,) of one or more parameters, not {tuple(like.shape)}")
+        self.function, self.shape = function, (len(like), len(like))
+        self.dtype, self.device = like.dtype, like.device
+
+    def __matmul__(self, vector: torch.Tensor) -> torch.Tensor:
+        return self.function(vector)
 
 
 @dataclass(frozen=True)
@@ -39,20 +69,23 @@ class Estimate:
 
 
 class CountedProduct:
-    """A product of float64 NumPy vectors around one of any dtype and device, counted and checked to be finite.
+    """An operator of any dtype and device on float64 NumPy vectors, its products counted and checked to be finite.
 
     Attributes:
         size: the number of parameters n.
         count: products so far.
-        precision: machine epsilon of the product's dtype.
+        precision: machine epsilon of the operator's dtype.
+
+    Raises:
+        ValueError: the operator is not square.
     """
 
-    def __init__(self, product: Product, like: torch.Tensor):
-        if like.dim() != 1 or not len(like):
-            raise ValueError(f"a product acts on vectors (n,) of one or more parameters, not {tuple(like.shape)}")
-        self.product, self.like = product, like.detach()
-        self.size, self.count = len(like), 0
-        self.precision = torch.finfo(like.dtype).eps
+    def __init__(self, operator: Operator):
+        self.size, columns = operator.shape
+        if self.size != columns:
+            raise ValueError(f"an operator of shape {tuple(operator.shape)}; give a symmetric one, (n, n)")
+        self.operator, self.count = operator, 0
+        self.precision = torch.finfo(operator.dtype).eps
 
     def __call__(self, vector: np.ndarray) -> np.ndarray:
         """The matrix times a vector ``(n,)``.
@@ -61,9 +94,10 @@ class CountedProduct:
             FloatingPointError: the product is not finite.
             ValueError: it has another shape.
         """
-        image = self.product(torch.tensor(vector, dtype=torch.float64).to(self.like)).detach()
-        if image.shape != self.like.shape:
-            raise ValueError(f"product {self.count} has shape {tuple(image.shape)}, not {tuple(self.like.shape)}")
+        given = torch.tensor(vector, dtype=torch.float64).to(self.operator.device, self.operator.dtype)
+        image = (self.operator @ given).detach()
+        if image.shape != given.shape:
+            raise ValueError(f"product {self.count} has shape {tuple(image.shape)}, not {tuple(given.shape)}")
         if not torch.isfinite(image).all():
             raise FloatingPointError(f"product {self.count} is not finite; check the loss and its derivatives there")
         self.count += 1
@@ -93,7 +127,7 @@ class CountedProduct:
 
 
 class KeptProducts:
-    """A product whose results are kept in files, one a vector, so that an analysis that was killed goes on after them.
+    """An operator whose products are kept in files, one a vector, so that a killed analysis goes on after them.
 
     An analysis with seeds of its own asks for the same vectors again, to the last bit; a result that an earlier call
     left for one of them is read. What this call computes is not read again, so that a product that changes from call
@@ -103,20 +137,20 @@ class KeptProducts:
         earlier: seconds that the results read so far took, in the calls that computed them.
     """
 
-    def __init__(self, product: Product, folder: Path, least_seconds: float = KEPT_SECONDS):
-        self.product, self.folder, self.least_seconds = product, folder, least_seconds
+    def __init__(self, operator: Operator, folder: Path, least_seconds: float = KEPT_SECONDS):
+        self.operator, self.folder, self.least_seconds = operator, folder, least_seconds
+        self.shape, self.dtype, self.device = operator.shape, operator.dtype, operator.device
         self.known = {file.name for file in folder.glob("*.safetensors")}
         self.earlier = 0.0
 
-    def __call__(self, vector: torch.Tensor) -> torch.Tensor:
-        """The matrix times a vector ``(n,)``, of the vector's dtype and on its device."""
+    def __matmul__(self, vector: torch.Tensor) -> torch.Tensor:
         file = self.folder / f"{hashlib.sha256(vector.detach().cpu().numpy().tobytes()).hexdigest()}.safetensors"
         if file.name in self.known:
             kept = read_tensors(file)
             self.earlier += kept["seconds"].item()
             return kept["image"].to(vector)
         began = time.perf_counter()
-        image = self.product(vector)
+        image = self.operator @ vector
         contents = {"image": image.detach().cpu()}
         seconds = time.perf_counter() - began
         if seconds >= self.least_seconds:

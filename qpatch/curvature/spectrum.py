@@ -1,8 +1,7 @@
 """Both ends of the spectrum of a symmetric product, with eigenvectors and residuals, and the trace.
 
-Nothing here knows the QNN: everything takes a product ``v -> H v`` and a vector ``like`` ``(n,)`` that gives size,
-dtype and device. Eigenpairs are ARPACK's implicitly restarted Lanczos method (Lehoucq, Sorensen & Yang, 1998) through
-SciPy's `eigsh`.
+Nothing here knows the QNN. Eigenpairs are ARPACK's implicitly restarted Lanczos method (Lehoucq, Sorensen & Yang,
+1998) through SciPy's `eigsh`.
 """
 
 from __future__ import annotations
@@ -10,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-from qpatch.curvature.products import CountedProduct, Estimate, Product
+from qpatch.curvature.products import CountedProduct, Estimate, Operator
 
 SHIFT = 4  # times the estimated magnitude
 ALWAYS_DENSE = 50  # parameters
@@ -50,8 +48,7 @@ class Eigenpairs:
 
 
 def extreme_eigenpairs(
-    product: Product,
-    like: torch.Tensor,
+    product: Operator,
     k: int = 10,
     smallest: int | None = None,
     tolerance: float = 1e-6,
@@ -65,8 +62,7 @@ def extreme_eigenpairs(
     taken afresh from the final vectors, so they include the product's own rounding.
 
     Args:
-        product: the Hessian-vector product.
-        like: a vector ``(n,)`` that gives size, dtype and device.
+        product: the matrix.
         k: number of largest eigenvalues.
         smallest: number of smallest eigenvalues, 0 for none; None means k.
         tolerance: error of an eigenvector's image relative to the largest magnitude of an eigenvalue.
@@ -78,7 +74,7 @@ def extreme_eigenpairs(
         FloatingPointError: a product is not finite.
         ConvergenceError: the products ran out.
     """
-    counted = CountedProduct(product, like)
+    counted = CountedProduct(product)
     smallest = k if smallest is None else smallest
     _check_numbers(k, smallest, counted.size)
     wanted = k + smallest
@@ -166,7 +162,7 @@ def _fix_signs(vectors: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.
     return vectors * signs, images * signs
 
 
-def trace(product: Product, like: torch.Tensor, products: int = 60, seed: int = 0) -> Estimate:
+def trace(product: Operator, products: int = 60, seed: int = 0) -> Estimate:
     """The trace by Hutch++ (Meyer, Musco, Musco & Woodruff, 2021), with its standard error.
 
     A third of the products finds a subspace Q that holds most of the matrix, a third takes the trace there exactly, the
@@ -175,8 +171,7 @@ def trace(product: Product, like: torch.Tensor, products: int = 60, seed: int = 
     products as parameters or more, the n diagonal entries are added instead, exactly.
 
     Args:
-        product: the Hessian-vector product.
-        like: a vector ``(n,)`` that gives size, dtype and device.
+        product: the matrix.
         products: the budget; a multiple of three is used up.
         seed: of the random vectors.
 
@@ -184,7 +179,7 @@ def trace(product: Product, like: torch.Tensor, products: int = 60, seed: int = 
         ValueError: a budget below six, which leaves no error to estimate.
         FloatingPointError: a product is not finite.
     """
-    counted = CountedProduct(product, like)
+    counted = CountedProduct(product)
     if products < 6:
         raise ValueError(f"products is {products}; Hutch++ with a standard error takes six or more")
     if products >= counted.size:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from qpatch.curvature.products import CountedProduct, Product, to_array
+from qpatch.curvature.products import CountedProduct, Operator, Product, to_array
 from qpatch.curvature.spectrum import extreme_eigenpairs
 
 Groups = Mapping[str, slice | Sequence[int] | np.ndarray]
@@ -39,16 +39,17 @@ def partition(groups: Groups, size: int) -> dict[str, np.ndarray]:
     return indices
 
 
-def block_product(product: Product, like: torch.Tensor, indices: np.ndarray) -> tuple[Product, torch.Tensor]:
-    """The diagonal block of these parameters as a product of its own, ``(b,) -> (b,)``, and its `like`."""
-    chosen = torch.as_tensor(np.asarray(indices), device=like.device)
+def block_product(product: Operator, indices: np.ndarray) -> Product:
+    """The diagonal block of these parameters, ``(b, b)``, as a product of its own."""
+    chosen = torch.as_tensor(np.asarray(indices), device=product.device)
+    zeros = torch.zeros(product.shape[0], dtype=product.dtype, device=product.device)
 
     def block(vector: torch.Tensor) -> torch.Tensor:
-        full = torch.zeros_like(like)
+        full = zeros.clone()
         full[chosen] = vector
-        return product(full)[chosen]
+        return (product @ full)[chosen]
 
-    return block, like.detach()[chosen]
+    return Product(block, zeros[chosen])
 
 
 @dataclass(frozen=True)
@@ -81,14 +82,14 @@ class Interactions:
         return 1.0 - self.within
 
 
-def interactions(product: Product, like: torch.Tensor, vector: np.ndarray, groups: Groups) -> Interactions:
+def interactions(product: Operator, vector: np.ndarray, groups: Groups) -> Interactions:
     """How much of ``v' H v`` comes from each pair of groups: ``v_a' H v_b``, one product a group.
 
     Raises:
         ValueError: groups that are no partition.
         FloatingPointError: a product is not finite.
     """
-    counted, vector = CountedProduct(product, like), to_array(vector)
+    counted, vector = CountedProduct(product), to_array(vector)
     parts = partition(groups, counted.size)
     masked = np.zeros((len(parts), counted.size))
     for row, chosen in zip(masked, parts.values(), strict=True):
@@ -98,8 +99,7 @@ def interactions(product: Product, like: torch.Tensor, vector: np.ndarray, group
 
 
 def largest_of_blocks(
-    product: Product,
-    like: torch.Tensor,
+    product: Operator,
     groups: Groups,
     names: Sequence[str],
     tolerance: float = 1e-6,
@@ -111,9 +111,9 @@ def largest_of_blocks(
     Raises:
         ValueError, FloatingPointError, ConvergenceError: as `extreme_eigenpairs` and `partition`.
     """
-    parts = partition(groups, len(like))
+    parts = partition(groups, product.shape[0])
     options = {"k": 1, "smallest": 0, "tolerance": tolerance, "seed": seed, "max_products": max_products}
-    found = {name: extreme_eigenpairs(*block_product(product, like, parts[name]), **options) for name in names}
+    found = {name: extreme_eigenpairs(block_product(product, parts[name]), **options) for name in names}
     values = {name: float(pairs.largest[0]) for name, pairs in found.items()}
     return values, sum(pairs.products for pairs in found.values())
 
@@ -137,15 +137,15 @@ def participation_ratio(shares: np.ndarray) -> float:
     return float(shares.sum() ** 2 / np.sum(shares**2))
 
 
-def rayleigh(product: Product, like: torch.Tensor, vector: np.ndarray) -> float:
+def rayleigh(product: Operator, vector: np.ndarray) -> float:
     """The Rayleigh quotient ``v' H v / v' v``, one product."""
     vector = to_array(vector)
-    return float(vector @ CountedProduct(product, like)(vector) / (vector @ vector))
+    return float(vector @ CountedProduct(product)(vector) / (vector @ vector))
 
 
-def explained(part: Product, whole: Product, like: torch.Tensor, vector: np.ndarray) -> float:
+def explained(part: Operator, whole: Operator, vector: np.ndarray) -> float:
     """What share of the whole's curvature along a vector a part has, ``v' G v / v' H v``; two products.
 
     For the Gauss-Newton part G of a Hessian H and its top eigenvector, the share of the largest eigenvalue.
     """
-    return rayleigh(part, like, vector) / rayleigh(whole, like, vector)
+    return rayleigh(part, vector) / rayleigh(whole, vector)

@@ -6,6 +6,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["compiled"],
     submod_attrs={
-        "circuit": ["Prepared", "expectations", "prepare"],
+        "circuit": ["Prepared", "encoding_gates", "expectations", "prepare", "statevectors"],
     },
 )

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 
 from qpatch.engine import compiled, pauli, pauli_kernels, plain_sweeps
-from qpatch.engine.derivatives import last_derivative
+from qpatch.engine.derivatives import differentiable, last_derivative
 from qpatch.engine.gates import qubit_bits, ring_signs, rotation_gates
 from qpatch.engine.kept import kept
 from qpatch.engine.stretch_kernels import state_gradient, sweep_states
@@ -26,7 +26,7 @@ def stretch_unitaries(angles: torch.Tensor) -> torch.Tensor:
     """
     dim = 2 ** angles.shape[-1]
     identity = torch.eye(dim, dtype=angles.dtype.to_complex(), device=angles.device)
-    return _Stretch.apply(angles, identity)
+    return _stretch(angles, identity)
 
 
 def stretch_states(angles: torch.Tensor) -> torch.Tensor:
@@ -34,50 +34,12 @@ def stretch_states(angles: torch.Tensor) -> torch.Tensor:
     # One column costs next to nothing, so it is swept in double precision whatever the dtype of the rest.
     ground = torch.zeros(2 ** angles.shape[-1], 1, dtype=torch.complex128, device=angles.device)
     ground[0] = 1
-    return _Stretch.apply(angles, ground).squeeze(-1)
+    return _stretch(angles, ground).squeeze(-1)
 
 
-class _Stretch(torch.autograd.Function):
+def _product(angles, start):
     """W S for the fixed start S, ``(2^n, columns)``: the identity or |0...0>."""
-
-    @staticmethod
-    def forward(ctx, angles, start):
-        product = kept(_sweep_states, angles, start).to(angles.dtype.to_complex())
-        ctx.save_for_backward(angles, product)
-        ctx.save_for_forward(angles, product)
-        return product
-
-    @staticmethod
-    def jvp(ctx, direction, _):
-        return _tangent(*ctx.saved_tensors, direction)
-
-    @staticmethod
-    def backward(ctx, cotangent):
-        angles, product = ctx.saved_tensors
-        return _StretchGradient.apply(angles, product, cotangent), None
-
-
-class _StretchGradient(torch.autograd.Function):
-    """The gradient by the angles, as a function of the angles and of the cotangent of W S."""
-
-    @staticmethod
-    def forward(ctx, angles, product, cotangent):
-        ctx.save_for_backward(angles, product, cotangent)
-        ctx.save_for_forward(angles, product, cotangent)
-        return kept(_gradient, angles, product, cotangent)
-
-    @staticmethod
-    def jvp(ctx, direction, product_dot, cotangent_dot):
-        angles, product, cotangent = ctx.saved_tensors
-        hermitian = kept(_generator, product, cotangent, angles.shape[-1])
-        pairs = torch.cat([product_dot, product], dim=-1), torch.cat([cotangent, cotangent_dot], dim=-1)
-        hermitian_dot = _generator(*pairs, angles.shape[-1])
-        return _sweep_down_tangent(angles, direction, hermitian, hermitian_dot)
-
-    @staticmethod
-    def backward(ctx, direction):
-        by_angles, tangent = last_derivative(_second, *ctx.saved_tensors, direction)
-        return by_angles, None, tangent
+    return _sweep_states(angles, start).to(angles.dtype.to_complex())
 
 
 def _second(angles, product, cotangent, direction):
@@ -85,10 +47,10 @@ def _second(angles, product, cotangent, direction):
     n_qubits = angles.shape[-1]
     tangent = _tangent(angles, product, direction)
     generators = _generator(product, cotangent, n_qubits), _generator(tangent, cotangent, n_qubits)
-    return _sweep_down_tangent(angles, direction, *generators), tangent
+    return _sweep_down_tangent(angles, direction, *generators), None, tangent
 
 
-def _tangent(angles, product, direction):
+def _tangent(angles, product, direction, _=None):
     """Derivative of ``product`` along a direction of the angles, -i/2 A W S."""
     return -0.5j * (pauli.from_strings(_sweep_up(angles, direction), angles.shape[-1]) @ product)
 
@@ -111,6 +73,20 @@ def _state_gradient(angles, state, cotangent):
     signs = ring_signs(angles.shape[-1], torch.float64, angles.device)
     exact = (tensor.squeeze(-1).to(torch.complex128) for tensor in (state, cotangent))
     return state_gradient(circle, *exact, signs).to(angles.dtype)
+
+
+def _gradient_tangent(angles, product, cotangent, direction, product_dot, cotangent_dot):
+    hermitian = kept(_generator, product, cotangent, angles.shape[-1])
+    pairs = torch.cat([product_dot, product], dim=-1), torch.cat([cotangent, cotangent_dot], dim=-1)
+    return _sweep_down_tangent(angles, direction, hermitian, _generator(*pairs, angles.shape[-1]))
+
+
+_stretch = differentiable(
+    _product,
+    _tangent,
+    differentiable(_gradient, _gradient_tangent, last_derivative(_second)),
+    save=lambda angles, start, product: (angles, product),
+)
 
 
 def _sweep_states(angles, start):

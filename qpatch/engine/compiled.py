@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -50,6 +51,17 @@ def for_each(count: int, task: Callable[[int], None]) -> None:
 def _pool(threads: int) -> ThreadPoolExecutor:
     """Threads that wait for tasks until the program ends."""
     return ThreadPoolExecutor(threads)
+
+
+def _without_threads() -> None:
+    """One thread in a forked child: of its parent's threads, here and in PyTorch, none is there to take a task."""
+    if _pool.cache_info().currsize:
+        _pool.cache_clear()
+        torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_without_threads)
 
 
 def over_images(kernel: Callable, like: torch.Tensor, *arrays: np.ndarray) -> None:

@@ -14,8 +14,7 @@ import torch
 
 from qpatch.engine import gate_kernels
 from qpatch.engine.compiled import as_real, over_images, takes
-from qpatch.engine.derivatives import last_derivative
-from qpatch.engine.kept import kept
+from qpatch.engine.derivatives import differentiable, last_derivative
 from qpatch.engine.pauli import kron
 
 
@@ -30,7 +29,7 @@ def apply_gates(gates: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
         ``(P, B, 2^n)`` complex.
     """
     if takes(gates):
-        return _Apply.apply(gates, states)
+        return _apply(gates, states)
     return apply_gates_plainly(gates, states)
 
 
@@ -42,41 +41,6 @@ def apply_gates_plainly(gates: torch.Tensor, states: torch.Tensor) -> torch.Tens
     half = left.shape[-1]
     grid = states.reshape(*states.shape[:2], half, half)
     return (left @ grid @ right.mT).flatten(-2)
-
-
-class _Apply(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, gates, states):
-        ctx.save_for_backward(gates, states)
-        ctx.save_for_forward(gates, states)
-        return kept(_applied, gates, states)
-
-    @staticmethod
-    def jvp(ctx, gates_dot, states_dot):
-        return _tangent(*ctx.saved_tensors, gates_dot, states_dot)
-
-    @staticmethod
-    def backward(ctx, cotangent):
-        return _ApplyGradient.apply(*ctx.saved_tensors, cotangent)
-
-
-class _ApplyGradient(torch.autograd.Function):
-    """The gradient by gates and states, as a function of them and of the cotangent of their product."""
-
-    @staticmethod
-    def forward(ctx, gates, states, cotangent):
-        by_gates, by_states = kept(_gradient, gates, states, cotangent)
-        ctx.save_for_backward(gates, states, by_gates, by_states)
-        ctx.save_for_forward(gates, states, by_gates, by_states)
-        return by_gates, _summed(by_states, states)
-
-    @staticmethod
-    def jvp(ctx, gates_dot, states_dot, cotangent_dot):
-        return _gradient_tangent(*ctx.saved_tensors, gates_dot, states_dot, cotangent_dot)
-
-    @staticmethod
-    def backward(ctx, along_gates, along_states):
-        return last_derivative(_second, *ctx.saved_tensors, along_gates, along_states)
 
 
 def _applied(gates, states):
@@ -106,14 +70,38 @@ def _gradient_tangent(gates, states, by_gates, by_states, gates_dot, states_dot,
     gradient = _as_rows(by_gates), as_real(by_states), as_real(cotangent_dot)
     results = _as_rows(by_gates_dot), as_real(by_states_dot)
     over_images(gate_kernels.backward_tangent, by_states, *duals, *gradient, *results)
-    return by_gates_dot, _summed(by_states_dot, states)
+    return by_gates_dot, by_states_dot
 
 
 def _second(gates, states, by_gates, by_states, along_gates, along_states):
     """The gradient of the gradient, by gates and states at a fixed cotangent, and by the cotangent."""
+    if states.shape[1] == 1:  # then only the images' sum is asked for, and the direction is one for all
+        along_states = along_states[:, :1]
     along, fixed = (along_gates, along_states), torch.zeros_like(by_states)
-    by_both = _gradient_tangent(gates, states, by_gates, by_states, *along, fixed)
-    return *by_both, _tangent(gates, states, *along)
+    by_gates, by_states = _gradient_tangent(gates, states, by_gates, by_states, *along, fixed)
+    return by_gates, _summed(by_states, states), _tangent(gates, states, *along)
+
+
+_gradient_by_image = differentiable(
+    _gradient,
+    _gradient_tangent,
+    last_derivative(_second),
+    save=lambda gates, states, cotangent, by_gates, by_states: (gates, states, by_gates, by_states),
+)
+
+
+def _gradient_by_state(gates, states, cotangent):
+    """The same, summed over the images where they share the state."""
+    by_gates, by_states = _gradient_by_image(gates, states, cotangent)
+    return by_gates, _summed(by_states, states)
+
+
+def _summed(by_states: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+    """Sum over the images where they share the state."""
+    return by_states.sum(1, keepdim=True) if states.shape[1] == 1 else by_states
+
+
+_apply = differentiable(_applied, _tangent, _gradient_by_state)
 
 
 def _as_rows(gates: torch.Tensor) -> np.ndarray:
@@ -124,8 +112,3 @@ def _as_rows(gates: torch.Tensor) -> np.ndarray:
 def _like_images(states: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:
     """Room for the statevector of every image."""
     return states.new_empty(gates.shape[0], gates.shape[2], states.shape[-1])
-
-
-def _summed(by_states: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-    """Sum over the images where they share the state."""
-    return by_states.sum(1, keepdim=True) if states.shape[1] == 1 else by_states

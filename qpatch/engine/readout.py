@@ -7,8 +7,7 @@ import torch
 
 from qpatch import ansatz
 from qpatch.engine.compiled import as_real, compiled, over_images, takes
-from qpatch.engine.derivatives import last_derivative
-from qpatch.engine.kept import kept
+from qpatch.engine.derivatives import differentiable, last_derivative
 
 
 def expectation_values(states: torch.Tensor, n_classes: int) -> torch.Tensor:
@@ -22,7 +21,7 @@ def expectation_values(states: torch.Tensor, n_classes: int) -> torch.Tensor:
         ``(P, B, n_classes)`` real, in [-1, 1].
     """
     if takes(states):
-        return _Readout.apply(states, n_classes)
+        return _readout(states, n_classes)
     return expectation_values_plainly(states, n_classes)
 
 
@@ -44,41 +43,12 @@ def _observables(states: torch.Tensor, n_classes: int) -> list[tuple[int, bool]]
     return [(1 << (n_qubits - 1 - qubit), axis == "x") for axis, qubit in ansatz.readout(n_qubits, n_classes)]
 
 
-class _Readout(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, states, n_classes):
-        ctx.save_for_backward(states)
-        ctx.save_for_forward(states)
-        ctx.n_classes = n_classes
-        return kept(_bilinear, states, states, n_classes)
-
-    @staticmethod
-    def jvp(ctx, states_dot, _):
-        (states,) = ctx.saved_tensors
-        return 2 * _bilinear(states, states_dot, ctx.n_classes)
-
-    @staticmethod
-    def backward(ctx, cotangent):
-        return _ReadoutGradient.apply(*ctx.saved_tensors, cotangent), None
+def _values(states: torch.Tensor, n_classes: int) -> torch.Tensor:
+    return _bilinear(states, states, n_classes)
 
 
-class _ReadoutGradient(torch.autograd.Function):
-    """2 sum_k g_k O_k psi, as a function of the states psi and the cotangent g."""
-
-    @staticmethod
-    def forward(ctx, states, cotangent):
-        ctx.save_for_backward(states, cotangent)
-        ctx.save_for_forward(states, cotangent)
-        return kept(_weighted, states, cotangent)
-
-    @staticmethod
-    def jvp(ctx, states_dot, cotangent_dot):
-        states, cotangent = ctx.saved_tensors
-        return _weighted(states_dot, cotangent) + _weighted(states, cotangent_dot)
-
-    @staticmethod
-    def backward(ctx, along):
-        return last_derivative(_second, *ctx.saved_tensors, along)
+def _values_tangent(states, values, states_dot, _):
+    return 2 * _bilinear(states, states_dot, values.shape[-1])
 
 
 def _bilinear(left: torch.Tensor, right: torch.Tensor, n_classes: int) -> torch.Tensor:
@@ -99,9 +69,22 @@ def _weighted(states: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     return result
 
 
+def _weighted_tangent(states, cotangent, states_dot, cotangent_dot):
+    return _weighted(states_dot, cotangent) + _weighted(states, cotangent_dot)
+
+
 def _second(states, cotangent, along):
     """The gradient of the gradient, by states and cotangent."""
     return _weighted(along, cotangent), 2 * _bilinear(states, along, cotangent.shape[-1])
+
+
+_gradient = differentiable(_weighted, _weighted_tangent, last_derivative(_second))
+_readout = differentiable(
+    _values,
+    _values_tangent,
+    gradient=lambda states, values, cotangent: _gradient(states, cotangent),
+    save=lambda states, n_classes, values: (states, values),
+)
 
 
 # Each observable is real, so the kernels take real and imaginary parts alike, side by side: bits are doubled.

@@ -1,6 +1,6 @@
 """How much of a loss's curvature a plane holds: the Hessian within it, beside the whole.
 
-Nothing here knows the QNN: a product takes a vector ``(n,)`` and returns the Hessian times it.
+Nothing here knows the QNN.
 """
 
 from __future__ import annotations
@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from qpatch.curvature.products import CountedProduct, Estimate, Product
+from qpatch.curvature.products import CountedProduct, Estimate, Operator
 from qpatch.landscape.planes import Plane
 
 EXCESS = 0.01  # relative error of given eigenvalues that is put up with
@@ -44,8 +43,7 @@ class PlaneCurvature:
 
 
 def plane_curvature(
-    product: Product,
-    like: torch.Tensor,
+    product: Operator,
     plane: Plane,
     trace: Estimate | float | None = None,
     eigenvalues: np.ndarray | None = None,
@@ -53,9 +51,8 @@ def plane_curvature(
     """The Hessian within a plane and its share of the whole, from two products.
 
     Args:
-        product: the Hessian-vector product. The plane's directions alone count, so the point at which the Hessian was
+        product: the Hessian. The plane's directions alone count, so the point at which the Hessian was
             taken should be the plane's origin: see `Plane.through`.
-        like: a vector ``(n,)`` that gives size, dtype and device.
         plane: the plane.
         trace: of the Hessian, as `spectrum.trace` gives it.
         eigenvalues: of the Hessian, with the two of largest magnitude among them, such as those of both ends.
@@ -65,7 +62,7 @@ def plane_curvature(
             a product that is not symmetric.
         FloatingPointError: a product is not finite.
     """
-    counted = CountedProduct(product, like)
+    counted = CountedProduct(product)
     if plane.axes.shape[1] != counted.size:
         raise ValueError(
             f"the plane has {plane.axes.shape[1]} parameters, the Hessian {counted.size}; use the same ones"

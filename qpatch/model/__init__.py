@@ -8,6 +8,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "qnn": ["PatchQNN", "cut_patches", "initial_angles"],
         "training": ["Epoch", "Iteration", "Trainer", "best_epoch", "evaluate"],
         "predictions": ["Predictions", "predict"],
-        "flat": ["flat_parameters", "follow", "loss_at", "qnn_groups"],
+        "flat": ["flat_parameters", "follow", "loss_at", "move_to", "qnn_groups", "with_bias"],
     },
 )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from qpatch.curvature.products import KeptProducts, Product
+    from qpatch.curvature.products import KeptProducts, Operator
     from qpatch.model.qnn import PatchQNN
 
 
@@ -57,8 +57,8 @@ class Work:
         """The model at the run's best epoch."""
         return self.run.model(self.device)
 
-    def kept(self, product: Product, name: str) -> KeptProducts:
-        """A product whose results are kept under a name."""
+    def kept(self, product: Operator, name: str) -> KeptProducts:
+        """A matrix whose products are kept under a name."""
         self.kept_parts.append(curvature.KeptProducts(product, self.progress.file(name)))
         return self.kept_parts[-1]
 

@@ -92,7 +92,7 @@ def _evaluation(qnns: PatchQNN, train: Split, test: Split) -> Callable:
 
 def _product(qnns: PatchQNN, train: Split, test: Split) -> Callable:
     loss = curvature.LossCurvature(qnns, test)
-    return lambda: loss.product(loss.like)
+    return lambda: loss.hessian @ loss.point
 
 
 def stage_seconds(config: RunConfig, stage: str, parameters: dict, costs: dict[str, Cost]) -> float:

@@ -36,6 +36,6 @@ def test_a_change_moves_the_first_angle_at_the_start_and_nothing_else():
 def test_the_eigenvalue_is_that_of_the_dense_hessian():
     run = trained(QUICK)
     curvature = LossCurvature(run.model, run.data.train)
-    dense = torch.stack([curvature.product(unit) for unit in torch.eye(len(curvature.like))])
+    dense = torch.stack([curvature.hessian @ unit for unit in torch.eye(len(curvature.point))])
     wanted = torch.linalg.eigvalsh((dense + dense.T).double() / 2)[-1].item()
     assert largest_eigenvalue(QUICK) == pytest.approx(wanted, rel=1e-3)

@@ -32,8 +32,8 @@ def test_jacobian_is_that_of_autograd(model, images):
 
 def test_whole_and_blocks_are_those_of_the_gauss_newton_matrix(model, images, shapes):
     curvature = LossCurvature(model, shapes.train)
-    units = torch.eye(len(curvature.like), dtype=torch.float64)[: TINY.n_angles]
-    gauss_newton = torch.stack([curvature.gauss_newton_product(unit) for unit in units])[:, : TINY.n_angles]
+    units = torch.eye(len(curvature.point), dtype=torch.float64)[: TINY.n_angles]
+    gauss_newton = torch.stack([curvature.gauss_newton @ unit for unit in units])[:, : TINY.n_angles]
     m, found = TINY.n_angles_per_qnn, factors(model, images)
     blocks = [torch.linalg.eigvalsh(gauss_newton[i : i + m, i : i + m])[-1] for i in range(0, TINY.n_angles, m)]
     assert found.whole == pytest.approx(torch.linalg.eigvalsh(gauss_newton)[-1].item(), rel=1e-10)

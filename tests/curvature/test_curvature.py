@@ -1,7 +1,5 @@
 """Gradient and Hessian of a model's mean loss over many images, against the dense circuit in double precision."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from helpers import TINY
@@ -34,7 +32,7 @@ def model_of(config: RunConfig) -> PatchQNN:
 
 
 def oracle(config: RunConfig, split: Split, curvature: LossCurvature) -> tuple[FlatLoss, torch.Tensor]:
-    return FlatLoss(config, split.images, split.labels), curvature.like
+    return FlatLoss(config, split.images, split.labels), curvature.point
 
 
 @pytest.mark.parametrize("config", [TWO, FOUR, SIX], ids=lambda config: config.run_id)
@@ -48,16 +46,16 @@ def test_gradient_is_that_of_the_dense_circuit(config):
 def test_products_are_those_of_the_dense_circuit(config):
     split = split_of(config, 2)
     curvature = LossCurvature(model_of(config), split, chunk=1)
-    vectors = torch.randn(3, len(curvature.like), dtype=torch.float64, generator=torch.Generator().manual_seed(4))
-    ours = torch.stack([curvature.product(vector) for vector in vectors])
+    vectors = torch.randn(3, len(curvature.point), dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    ours = torch.stack([curvature.hessian @ vector for vector in vectors])
     assert relative_error(ours, hessian_products(*oracle(config, split, curvature), vectors)) < RTOL
 
 
 def test_the_whole_hessian_is_symmetric_and_that_of_the_dense_circuit():
     split = split_of(TWO, 3)
     curvature = LossCurvature(model_of(TWO), split, chunk=2)
-    units = torch.eye(len(curvature.like), dtype=torch.float64)
-    hessian = torch.stack([curvature.product(unit) for unit in units])
+    units = torch.eye(len(curvature.point), dtype=torch.float64)
+    hessian = torch.stack([curvature.hessian @ unit for unit in units])
     assert relative_error(hessian, hessian.T) < RTOL
     assert relative_error(hessian, hessian_products(*oracle(TWO, split, curvature), units)) < RTOL
 
@@ -67,27 +65,27 @@ def test_gauss_newton_is_that_of_the_dense_circuits_jacobian():
     split = split_of(TWO, 3)
     curvature = LossCurvature(model_of(TWO), split, chunk=2)
     flat = FlatLoss(TWO, split.images, split.labels)
-    jacobian = torch.autograd.functional.jacobian(flat.logits, curvature.like)  # (images, classes, parameters)
-    weights = torch.softmax(flat.logits(curvature.like), dim=1)
+    jacobian = torch.autograd.functional.jacobian(flat.logits, curvature.point)  # (images, classes, parameters)
+    weights = torch.softmax(flat.logits(curvature.point), dim=1)
     covariance = torch.diag_embed(weights) - weights[:, :, None] * weights[:, None, :]
     expected = torch.einsum("bkp,bkl,blq->pq", jacobian, covariance, jacobian) / len(split)
-    units = torch.eye(len(curvature.like), dtype=torch.float64)
-    ours = torch.stack([curvature.gauss_newton_product(unit) for unit in units])
+    units = torch.eye(len(curvature.point), dtype=torch.float64)
+    ours = torch.stack([curvature.gauss_newton @ unit for unit in units])
     assert relative_error(ours, expected) < RTOL
 
 
 def test_gauss_newton_is_positive_and_chunks_do_not_matter_to_it():
     split = split_of(FOUR)
     whole, chunked = (LossCurvature(model_of(FOUR), split, chunk) for chunk in (None, 2))
-    vector = torch.randn(len(whole.like), dtype=torch.float64, generator=torch.Generator().manual_seed(6))
-    assert relative_error(chunked.gauss_newton_product(vector), whole.gauss_newton_product(vector)) < 1e-12
-    assert vector @ whole.gauss_newton_product(vector) > 0  # never negative, as a Hessian may be
+    vector = torch.randn(len(whole.point), dtype=torch.float64, generator=torch.Generator().manual_seed(6))
+    assert relative_error(chunked.gauss_newton @ vector, whole.gauss_newton @ vector) < 1e-12
+    assert vector @ (whole.gauss_newton @ vector) > 0  # never negative, as a Hessian may be
 
 
 def test_vectors_of_another_size_are_refused():
     curvature = LossCurvature(model_of(TWO), split_of(TWO))
     with pytest.raises(ValueError, match=r"shape \(3,\).*give \(\d+,\)"):
-        curvature.product(torch.ones(3))
+        curvature.hessian @ torch.ones(3)
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 4, 5, 100])
@@ -95,53 +93,53 @@ def test_chunks_do_not_matter(chunk):
     """Only the order of additions differs: double precision leaves 1e-13."""
     model, split = model_of(FOUR), split_of(FOUR)
     chunked, whole = LossCurvature(model, split, chunk), LossCurvature(model, split)
-    vector = torch.randn(len(whole.like), dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    vector = torch.randn(len(whole.point), dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     assert relative_error(chunked.gradient(), whole.gradient()) < 1e-12
-    assert relative_error(chunked.product(vector), whole.product(vector)) < 1e-12
+    assert relative_error(chunked.hessian @ vector, whole.hessian @ vector) < 1e-12
 
 
 def test_what_products_share_changes_no_bit(monkeypatch):
     """Products that read what an earlier one computed, and products that compute all of it."""
     model, split = model_of(FOUR), split_of(FOUR)
-    vectors = torch.randn(3, len(LossCurvature(model, split).like), generator=torch.Generator().manual_seed(5)).double()
     sharing = LossCurvature(model, split, chunk=2)
-    shared = [sharing.product(vector) for vector in vectors]
+    vectors = torch.randn(3, len(sharing.point), generator=torch.Generator().manual_seed(5)).double()
+    shared = [sharing.hessian @ vector for vector in vectors]
     monkeypatch.setattr(curvature_module, "KEPT_BYTES", 0)
     assert all(
-        torch.equal(LossCurvature(model, split, chunk=2).product(vector), product)
+        torch.equal(LossCurvature(model, split, chunk=2).hessian @ vector, product)
         for vector, product in zip(vectors, shared, strict=True)
     )
 
 
 def test_what_products_share_takes_a_quarter_of_the_free_memory_at_most(monkeypatch):
     curvature = LossCurvature(model_of(FOUR), split_of(FOUR), chunk=1)
-    monkeypatch.setattr(curvature_module.psutil, "virtual_memory", lambda: SimpleNamespace(available=4_000_000))
-    curvature.product(curvature.like)
+    monkeypatch.setattr(curvature_module, "free_memory", lambda device: 4_000_000)
+    curvature.hessian @ curvature.point
     assert curvature._kept.limit == 1_000_000
-    monkeypatch.setattr(curvature_module.psutil, "virtual_memory", lambda: SimpleNamespace(available=2**40))
+    monkeypatch.setattr(curvature_module, "free_memory", lambda device: 2**40)
     curvature.model.angles.data += 0.1
-    curvature.product(curvature.like)
+    curvature.hessian @ curvature.point
     assert curvature._kept.limit == curvature_module.KEPT_BYTES
 
 
 def test_a_model_that_has_moved_is_seen():
     model, split = model_of(FOUR), split_of(FOUR)
     curvature = LossCurvature(model, split)
-    vector = torch.ones_like(curvature.like)
-    before = curvature.product(vector)
+    vector = torch.ones_like(curvature.point)
+    before = curvature.hessian @ vector
     model.angles.data += 0.1
-    after = curvature.product(vector)
+    after = curvature.hessian @ vector
     assert not torch.equal(before, after)
-    assert torch.equal(after, LossCurvature(model, split).product(vector))
+    assert torch.equal(after, LossCurvature(model, split).hessian @ vector)
 
 
 def test_product_is_the_change_of_the_gradient():
     """Central difference with step h: an error of order h^2 = 1e-8 times third derivatives."""
     model, split = model_of(FOUR), split_of(FOUR)
     curvature = LossCurvature(model, split)
-    vector = torch.randn(len(curvature.like), dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    product, step, sides = curvature.product(vector), 1e-5, []
-    start = curvature.like.clone()
+    vector = torch.randn(len(curvature.point), dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    product, step, sides = curvature.hessian @ vector, 1e-5, []
+    start = curvature.point.clone()
     for sign in (1, -1):
         angles, bias = (start + sign * step * vector).split([model.angles.numel(), model.bias.numel()])
         with torch.no_grad():
@@ -154,11 +152,11 @@ def test_product_is_the_change_of_the_gradient():
 def test_parameters_are_flat_angles_then_bias_and_stay_untouched():
     model = model_of(TWO)
     curvature = LossCurvature(model, split_of(TWO))
-    before = curvature.like.clone()
+    before = curvature.point.clone()
     assert torch.equal(before, torch.cat([model.angles.flatten(), model.bias.flatten()]))
     curvature.gradient()
-    curvature.product(torch.ones_like(before))
-    assert torch.equal(curvature.like, before)
+    curvature.hessian @ torch.ones_like(before)
+    assert torch.equal(curvature.point, before)
     assert model.angles.grad is None
     assert model.bias.grad is None
 
@@ -167,5 +165,5 @@ def test_weight_decay_is_no_part_of_the_loss(shapes):
     products = []
     for decay in (0.0, 10.0):
         curvature = LossCurvature(PatchQNN(TINY.replace(weight_decay=decay)), shapes.train)
-        products.append(curvature.product(torch.ones_like(curvature.like)))
+        products.append(curvature.hessian @ torch.ones_like(curvature.point))
     assert torch.equal(*products)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from curvlinops.papyan2020traces.spectrum import fast_lanczos
-from quadratics import SmallNetwork, product_of, semicircle, symmetric
+from quadratics import SmallNetwork, semicircle, symmetric
 
 from qpatch.curvature.density import histogram, lanczos, spectral_density, symlog_edges
-from qpatch.curvature.losses import ModuleLoss
 from qpatch.curvature.power import dense_hessian
+from qpatch.curvature.products import Product
 
 INDEFINITE = np.concatenate([[9.0, 7.0], np.linspace(-1, 1, 95), [-4.0, -5.0, -8.0]])
 
@@ -29,7 +29,7 @@ def measure(matrix: torch.Tensor, start: np.ndarray) -> tuple[np.ndarray, np.nda
 @pytest.mark.parametrize("steps", [1, 2, 7, 15])
 def test_m_steps_integrate_polynomials_up_to_degree_2m_minus_1_exactly(steps):
     matrix, start = symmetric(INDEFINITE), start_of(100)
-    ritz = lanczos(*product_of(matrix), steps, start)
+    ritz = lanczos(matrix, steps, start)
     values, weights = measure(matrix, start)
     for power in range(2 * steps):
         assert ritz.weights @ (ritz.values / 9) ** power == pytest.approx(weights @ (values / 9) ** power, abs=1e-13)
@@ -39,7 +39,7 @@ def test_m_steps_integrate_polynomials_up_to_degree_2m_minus_1_exactly(steps):
 
 def test_residuals_tell_which_ritz_values_are_eigenvalues():
     """Within each residual lies an eigenvalue; the outer ones are found, the inner ones are not."""
-    ritz = lanczos(*product_of(symmetric(INDEFINITE)), 15, start_of(100))
+    ritz = lanczos(symmetric(INDEFINITE), 15, start_of(100))
     distances = np.abs(ritz.values[:, None] - INDEFINITE).min(axis=1)
     assert (distances <= ritz.residuals + 1e-13).all()
     assert (ritz.residuals[[0, 1, 2, -2, -1]] < 1e-3).all()
@@ -49,7 +49,7 @@ def test_residuals_tell_which_ritz_values_are_eigenvalues():
 def test_all_steps_give_all_eigenvalues_without_ghosts():
     """Without reorthogonalisation converged eigenvalues would come up again; 100 steps for 100 of them show none."""
     matrix, start = symmetric(INDEFINITE), start_of(100)
-    ritz = lanczos(*product_of(matrix), 1000, start)
+    ritz = lanczos(matrix, 1000, start)
     values, weights = measure(matrix, start)
     assert ritz.complete
     assert ritz.products == 100
@@ -69,7 +69,7 @@ def test_all_steps_give_all_eigenvalues_without_ghosts():
 )
 def test_it_stops_where_the_start_vector_reaches_no_further(eigenvalues, distinct, dtype):
     """One step for each distinct eigenvalue; what follows would be rounding taken for spectrum."""
-    ritz = lanczos(*product_of(symmetric(eigenvalues), dtype), 80, start_of(100))
+    ritz = lanczos(symmetric(eigenvalues).to(dtype), 80, start_of(100))
     assert ritz.complete
     assert len(ritz.values) == len(distinct)
     assert ritz.values == pytest.approx(distinct, abs=1e-5 if dtype == torch.float32 else 1e-12)
@@ -83,20 +83,20 @@ def test_agrees_with_curvlinops_before_orthogonality_is_lost():
         start = torch.randn(100, dtype=torch.float64)
         torch.manual_seed(5)
         values, vectors = fast_lanczos(matrix, 10)
-    ritz = lanczos(*product_of(matrix), 10, start.numpy())
+    ritz = lanczos(matrix, 10, start.numpy())
     assert ritz.values == pytest.approx(values.numpy(), abs=1e-9)
     assert ritz.weights == pytest.approx(vectors[0].numpy() ** 2, abs=1e-9)
 
 
 def test_what_lanczos_refuses():
-    product, like = product_of(symmetric(INDEFINITE))
+    matrix = symmetric(INDEFINITE)
     for steps, start in ((0, start_of(100)), (5, np.zeros(100)), (5, start_of(99))):
         with pytest.raises(ValueError, match=r"take one or more, from a nonzero \(n,\)"):
-            lanczos(product, like, steps, start)
+            lanczos(matrix, steps, start)
     with pytest.raises(FloatingPointError, match="product 0 is not finite"):
-        lanczos(lambda vector: vector * float("inf"), like, 5, start_of(100))
+        lanczos(matrix * float("inf"), 5, start_of(100))
     with pytest.raises(ValueError, match="not symmetric"):
-        lanczos(*product_of(torch.triu(symmetric(INDEFINITE))), 5, start_of(100))
+        lanczos(torch.triu(symmetric(INDEFINITE)), 5, start_of(100))
 
 
 # -- density ------------------------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ def test_what_lanczos_refuses():
 
 @pytest.mark.parametrize("power", [1, 2, 3])
 def test_moments_lie_within_three_of_their_errors(power):
-    density = spectral_density(*product_of(symmetric(INDEFINITE)), steps=20, probes=10)
+    density = spectral_density(symmetric(INDEFINITE), steps=20, probes=10)
     moment = density.moment(power)
     assert 0 < moment.error < np.mean(np.abs(INDEFINITE) ** power)
     assert abs(moment.value - np.mean(INDEFINITE**power)) < 3 * moment.error
@@ -113,9 +113,8 @@ def test_moments_lie_within_three_of_their_errors(power):
 
 def test_a_small_networks_first_moments_are_those_of_its_dense_hessian():
     network = SmallNetwork()
-    loss = ModuleLoss(network.module, network.criterion, network.inputs, network.targets)
-    eigenvalues = torch.linalg.eigvalsh(dense_hessian(loss, loss.like)).numpy()
-    density = spectral_density(loss.product, loss.like, steps=20, probes=8)
+    eigenvalues = torch.linalg.eigvalsh(dense_hessian(network.loss, network.point)).numpy()
+    density = spectral_density(network.operator(), steps=20, probes=8)
     for power in (1, 2, 3, 4):
         moment = density.moment(power)
         assert abs(moment.value - np.mean(eigenvalues**power)) < 3 * moment.error
@@ -127,33 +126,33 @@ def test_moments_errors_are_honest(probes):
 
     The mean of 40 squares of variance 2 scatters by 0.22; three times that is allowed. Two probes are enough for that.
     """
-    arguments = product_of(symmetric(INDEFINITE))
-    moments = [spectral_density(*arguments, steps=5, probes=probes, seed=seed).moment(2) for seed in range(40)]
+    matrix = symmetric(INDEFINITE)
+    moments = [spectral_density(matrix, steps=5, probes=probes, seed=seed).moment(2) for seed in range(40)]
     squares = [((moment.value - np.mean(INDEFINITE**2)) / moment.error) ** 2 for moment in moments]
     assert np.mean(squares) == pytest.approx(1, abs=0.67)
 
 
 def test_probes_follow_the_seed_and_differ():
-    arguments = product_of(symmetric(INDEFINITE))
-    first, again, other = (spectral_density(*arguments, 5, 2, seed) for seed in (0, 0, 1))
+    matrix = symmetric(INDEFINITE)
+    first, again, other = (spectral_density(matrix, 5, 2, seed) for seed in (0, 0, 1))
     assert np.array_equal(first.probes[1].weights, again.probes[1].weights)
     assert not np.array_equal(first.probes[0].weights, first.probes[1].weights)
     assert not np.array_equal(first.probes[0].weights, other.probes[0].weights)
 
 
 def test_never_more_steps_than_parameters_and_one_parameter_is_enough():
-    density = spectral_density(lambda vector: -3 * vector, torch.ones(1), steps=80, probes=2)
+    density = spectral_density(Product(lambda vector: -3 * vector, torch.ones(1)), steps=80, probes=2)
     assert density.products == 2
     assert density.moment(1).value == -3
     assert all(probe.complete and probe.weights == [1] for probe in density.probes)
 
 
 def test_one_probe_has_an_error_too_and_none_is_refused():
-    arguments = product_of(symmetric(INDEFINITE))
-    moment = spectral_density(*arguments, 5, 1).moment(1)
+    matrix = symmetric(INDEFINITE)
+    moment = spectral_density(matrix, 5, 1).moment(1)
     assert abs(moment.value - INDEFINITE.mean()) < 3 * moment.error
     with pytest.raises(ValueError, match="0 probes"):
-        spectral_density(*arguments, 5, 0)
+        spectral_density(matrix, 5, 0)
 
 
 # -- what to draw -------------------------------------------------------------------------------------------------
@@ -170,7 +169,7 @@ def scatter(n_eigenvalues: np.ndarray, n_probes: int) -> np.ndarray:
 
 def test_a_histogram_counts_eigenvalues():
     """In the gaps to the probes' scatter; within the bulk, a node's weight more may fall to either side, here 3."""
-    density = spectral_density(*product_of(symmetric(INDEFINITE)), steps=40, probes=30)
+    density = spectral_density(symmetric(INDEFINITE), steps=40, probes=30)
     edges = np.array([-10.0, -3.0, -0.5, 0.5, 2.0, 10.0])
     result = histogram(density, edges)
     expected, _ = np.histogram(INDEFINITE, edges)
@@ -180,7 +179,7 @@ def test_a_histogram_counts_eigenvalues():
 
 
 def test_symlog_bins_hold_every_node_and_none_is_narrower_than_the_resolution():
-    density = spectral_density(*product_of(symmetric(INDEFINITE)), steps=40, probes=2)
+    density = spectral_density(symmetric(INDEFINITE), steps=40, probes=2)
     edges = symlog_edges(density)
     assert density.resolution == pytest.approx(17 / 40, rel=1e-6)  # eigenvalues from -8 to 9
     assert np.diff(edges).min() > density.resolution
@@ -196,14 +195,14 @@ def test_symlog_bins_hold_every_node_and_none_is_narrower_than_the_resolution():
 
 @pytest.mark.parametrize("eigenvalue", [0.0, -2.0])
 def test_bins_of_a_spectrum_of_one_eigenvalue(eigenvalue):
-    density = spectral_density(lambda vector: eigenvalue * vector, torch.ones(7), probes=2)
+    density = spectral_density(Product(lambda vector: eigenvalue * vector, torch.ones(7)), probes=2)
     assert histogram(density, symlog_edges(density)).counts.sum() == pytest.approx(7)
 
 
 def test_a_narrow_bulk_stays_narrow():
     """No smoothing: 199 eigenvalues within 0.01 of zero stay there, beside one at 10, after a few steps."""
     eigenvalues = np.append(semicircle(199, 0.01), 10.0)
-    density = spectral_density(*product_of(symmetric(eigenvalues)), steps=10, probes=2)
+    density = spectral_density(symmetric(eigenvalues), steps=10, probes=2)
     result = histogram(density, np.array([-0.0101, 0.0101, 9.999, 10.001]))
     assert result.counts[1] < 1e-9
     assert result.counts[0] == pytest.approx(199, abs=3)  # the outlier's count of 1 scatters by sqrt(2 / 2)

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from quadratics import SmallNetwork, product_of, symmetric
+from curvlinops import GGNLinearOperator
+from quadratics import SmallNetwork, symmetric
 
-from qpatch.curvature.losses import ModuleLoss
 from qpatch.curvature.power import dense_hessian
+from qpatch.curvature.products import Product
 from qpatch.curvature.spectrum import extreme_eigenpairs
 from qpatch.curvature.structure import (
     block_product,
@@ -35,11 +36,6 @@ def network():
     return SmallNetwork()
 
 
-@pytest.fixture(scope="module")
-def loss(network):
-    return ModuleLoss(network.module, network.criterion, network.inputs, network.targets, chunk=15)
-
-
 def without_cross_blocks(matrix: torch.Tensor) -> torch.Tensor:
     mask = torch.zeros_like(matrix)
     for chosen in partition(GROUPS, len(matrix)).values():
@@ -51,17 +47,16 @@ def without_cross_blocks(matrix: torch.Tensor) -> torch.Tensor:
 
 
 def test_diagonal_blocks_are_those_of_the_matrix(matrix):
-    product, like = product_of(matrix)
     for chosen in partition(GROUPS, 100).values():
-        block, block_like = block_product(product, like, chosen)
-        columns = torch.stack([block(unit) for unit in torch.eye(len(block_like), dtype=torch.float64)], dim=1)
+        block = block_product(matrix, chosen)
+        columns = torch.stack([block @ unit for unit in torch.eye(len(chosen), dtype=torch.float64)], dim=1)
         assert torch.allclose(columns, matrix[np.ix_(chosen, chosen)], rtol=0, atol=RTOL)
 
 
 def test_largest_eigenvalues_of_the_blocks(matrix):
-    product, like = product_of(matrix)
     calls = []
-    found, spent = largest_of_blocks(lambda v: calls.append(v) or product(v), like, GROUPS, ("even", "first"))
+    product = Product(lambda v: calls.append(v) or matrix @ v, matrix[0])
+    found, spent = largest_of_blocks(product, GROUPS, ("even", "first"))
     parts = partition(GROUPS, 100)
     expected = {name: np.linalg.eigvalsh(matrix[np.ix_(parts[name], parts[name])])[-1] for name in ("even", "first")}
     assert found == pytest.approx(expected, rel=1e-8)
@@ -72,7 +67,7 @@ def test_largest_eigenvalues_of_the_blocks(matrix):
 def test_a_block_diagonal_matrix_has_nothing_across(matrix):
     blocks = without_cross_blocks(matrix)
     top = np.linalg.eigh(blocks.numpy())[1][:, -1]
-    split = interactions(*product_of(blocks), top, GROUPS)
+    split = interactions(blocks, top, GROUPS)
     assert split.within == pytest.approx(1, abs=1e-10)
     assert split.across == pytest.approx(0, abs=1e-10)
     assert participation_ratio(participation(top, GROUPS)) == pytest.approx(1, abs=1e-10)  # in one block alone
@@ -82,7 +77,7 @@ def test_two_equal_blocks_that_couple_share_their_top_eigenvector():
     """[[a, b], [b, a]]: top eigenvalue a + b, of which the blocks carry a / (a + b)."""
     matrix = torch.tensor([[3.0, 1.0], [1.0, 3.0]], dtype=torch.float64)
     groups, top = {"x": [0], "y": [1]}, np.full(2, 0.5**0.5)
-    split = interactions(*product_of(matrix), top, groups)
+    split = interactions(matrix, top, groups)
     assert split.total == pytest.approx(4)
     assert split.matrix == pytest.approx(np.array([[1.5, 0.5], [0.5, 1.5]]))
     assert (split.within, split.across) == pytest.approx((3 / 4, 1 / 4))
@@ -92,7 +87,7 @@ def test_two_equal_blocks_that_couple_share_their_top_eigenvector():
 
 def test_interactions_split_the_quadratic_form(matrix):
     vector = np.linspace(-1, 2, 100)
-    split = interactions(*product_of(matrix), vector, GROUPS)
+    split = interactions(matrix, vector, GROUPS)
     parts = list(partition(GROUPS, 100).values())
     for row, left in enumerate(parts):
         for column, right in enumerate(parts):
@@ -178,23 +173,25 @@ def test_what_overlaps_refuse():
 # -- parts of a sum -----------------------------------------------------------------------------------------------
 
 
-def test_gauss_newton_and_remainder_explain_a_networks_largest_eigenvalue(loss):
-    hessian = dense_hessian(loss, loss.like).numpy()
-    units = torch.eye(len(loss.like), dtype=torch.float64)
-    gauss_newton = torch.stack([loss.gauss_newton_product(unit) for unit in units], dim=1).numpy()
-    values, vectors = np.linalg.eigh(hessian)
-    top, like = vectors[:, -1], loss.like
-    share = explained(loss.gauss_newton_product, loss.product, like, top)
-    assert rayleigh(loss.product, like, 7 * top) == pytest.approx(values[-1], rel=RTOL)
+def test_gauss_newton_and_remainder_explain_a_networks_largest_eigenvalue(network):
+    hessian = dense_hessian(network.loss, network.point)
+    part = network.operator(GGNLinearOperator)
+    gauss_newton = (part @ torch.eye(92, dtype=torch.float64)).numpy()
+    values, vectors = np.linalg.eigh(hessian.numpy())
+    top = vectors[:, -1]
+    share = explained(part, hessian, top)
+    assert rayleigh(hessian, 7 * top) == pytest.approx(values[-1], rel=RTOL)
     assert share == pytest.approx(top @ gauss_newton @ top / values[-1], rel=RTOL)
     assert 0 < share != pytest.approx(1, abs=1e-3)
 
 
-def test_layers_as_groups_of_a_network(network, loss):
+def test_layers_as_groups_of_a_network(network):
     """The same split for single precision products: errors of some 1e-7 a product."""
     groups = {"hidden": slice(0, 56), "output": slice(56, 92)}
-    exact, _ = largest_of_blocks(loss.product, loss.like, groups, tuple(groups))
-    single, _ = largest_of_blocks(lambda v: loss.product(v.double()).float(), loss.like.float(), groups, tuple(groups))
+    hessian = network.operator()
+    exact, _ = largest_of_blocks(hessian, groups, tuple(groups))
+    rounded = Product(lambda v: (hessian @ v.double()).float(), network.point.float())
+    single, _ = largest_of_blocks(rounded, groups, tuple(groups))
     assert single == pytest.approx(exact, rel=1e-5)
-    whole = extreme_eigenpairs(loss.product, loss.like, 1, smallest=0).largest[0]
+    whole = extreme_eigenpairs(hessian, 1, smallest=0).largest[0]
     assert max(exact.values()) < whole < sum(exact.values()) + 1e-9

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from qpatch import PatchQNN, RunConfig
@@ -20,8 +21,8 @@ generator = torch.Generator().manual_seed(0)
 images = torch.rand(40, 14, 14, generator=generator)
 split = Split(images, torch.arange(40) % 10)
 curvature = LossCurvature(PatchQNN(RunConfig(stride=6, depth=3)), split)
-vector = torch.randn(curvature.like.shape, generator=generator)
-for result in (curvature.gradient(), curvature.product(vector)):
+vector = torch.randn(curvature.point.shape, generator=generator)
+for result in (curvature.gradient(), curvature.hessian @ vector):
     print(hashlib.sha256(result.numpy().tobytes()).hexdigest())
 """
 
@@ -33,6 +34,27 @@ def test_a_process_that_compiles_rounds_as_one_that_loads(tmp_path):
     assert any(tmp_path.rglob("*.nbc"))  # so that the second process had something to load
     assert digests[0].stdout == digests[1].stdout
     assert len(digests[0].stdout.split()) == 2
+
+
+FORKS = """
+import os, signal, sys, torch
+from qpatch import PatchQNN, RunConfig
+
+torch.set_num_threads(2)
+model, images = PatchQNN(RunConfig(stride=10, depth=1, n_qubits=4, n_classes=4)), torch.ones(3, 14, 14)
+expected = model(images)  # its threads are at work from here on
+child = os.fork()
+if not child:
+    signal.alarm(60)  # ends a child that waits for threads that only its parent has
+    os._exit(0 if torch.allclose(model(images), expected) else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_does_not_wait_for_its_parents_threads():
+    finished = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
 
 
 def test_no_images_are_images_too():

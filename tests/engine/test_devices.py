@@ -42,8 +42,8 @@ def _computed(config: RunConfig, dtype: torch.dtype, device: torch.device) -> di
         "logits": logits,
         "loss": cross_entropy(logits, split.labels),
         "gradient": curvature.gradient(),
-        "product": curvature.product(vector),
-        "Gauss-Newton": curvature.gauss_newton_product(vector),
+        "product": curvature.hessian @ vector,
+        "Gauss-Newton": curvature.gauss_newton @ vector,
     }
     return {name: value.double().cpu() for name, value in values.items()}
 

@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from qpatch.curvature.loss import LossCurvature
 from qpatch.landscape.lines import nearest_copy
-from qpatch.model.flat import flat_parameters, follow, loss_at
+from qpatch.model.flat import flat_parameters, follow, join, loss_at, move_to, qnn_groups, split_flat, with_bias
 from qpatch.model.qnn import PatchQNN
 from qpatch.model.training import Trainer, evaluate
 
@@ -26,7 +26,29 @@ def model():
 def test_the_order_is_that_of_the_curvature(model, shapes):
     flat = flat_parameters(model)
     assert (flat.shape, flat.dtype) == ((SIZE,), np.float64)
-    assert np.array_equal(flat, LossCurvature(model, shapes.train).like.double().numpy())
+    assert np.array_equal(flat, LossCurvature(model, shapes.train).point.double().numpy())
+
+
+def test_a_vector_is_split_as_it_was_joined(model):
+    """Written out for the layout's sake: QNN after QNN, each as `ansatz.split_angles` takes it, then rows of pixels."""
+    vector = torch.arange(SIZE)
+    angles, bias = split_flat(vector, TINY)
+    assert angles[1, 2] == TINY.n_angles_per_qnn + 2
+    assert bias[1, 2] == TINY.n_angles + TINY.image_size + 2
+    assert torch.equal(join(angles, bias), vector)
+    groups = qnn_groups(TINY)
+    assert torch.equal(vector[groups["QNN 2"]], angles[1])
+    assert torch.equal(vector[groups["bias"]], bias.flatten())
+    with pytest.raises(ValueError, match=rf"shape \(3,\); .*: give \({SIZE},\)"):
+        split_flat(vector[:3], TINY)
+
+
+def test_a_model_moves_to_any_point(model):
+    points = np.random.default_rng(0).normal(size=(2, SIZE)).astype(np.float32).astype(np.float64)
+    alone = with_bias(points[:, : TINY.n_angles], model)
+    assert np.array_equal(alone[1], [*points[1, : TINY.n_angles], *flat_parameters(model)[TINY.n_angles :]])
+    move_to(model, points[1])
+    assert np.array_equal(flat_parameters(model), points[1])
 
 
 def test_loss_at_a_point_is_that_of_the_model_moved_there(model, shapes):

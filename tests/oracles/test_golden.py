@@ -59,7 +59,7 @@ def test_chunked_curvature_agrees_with_the_authors_model(path):
     curvature = LossCurvature(model, Split(golden["pixels"], golden["labels"]), chunk=3)
     direction = torch.cat([golden["v_angles"].flatten(), golden["v_bias"].flatten()])
     sizes, shapes = [model.angles.numel(), model.bias.numel()], [model.angles.shape, model.bias.shape]
-    for prefix, flat in (("grad", curvature.gradient()), ("hv", curvature.product(direction))):
+    for prefix, flat in (("grad", curvature.gradient()), ("hv", curvature.hessian @ direction)):
         values = [part.reshape(shape) for part, shape in zip(flat.split(sizes), shapes, strict=True)]
         for parameter, value in zip(("angles", "bias"), values, strict=True):
             assert relative_error(value, golden[f"{prefix}_{parameter}"]) < DERIVATIVE_RTOL, f"{prefix}_{parameter}"

@@ -41,8 +41,8 @@ def exact(computed_once, shapes_root):
     run = RunFolder(LONG, computed_once(LONG, compute).parent)
     model, split = run.model().double(), load_dataset(LONG, shapes_root / "shapes").train
     curvature = LossCurvature(model, split)
-    units = torch.eye(len(curvature.like), dtype=torch.float64)
-    hessian = torch.stack([curvature.product(unit) for unit in units]).numpy()
+    units = torch.eye(len(curvature.point), dtype=torch.float64)
+    hessian = torch.stack([curvature.hessian @ unit for unit in units]).numpy()
     return flat_parameters(model), loss_at(model, split), hessian
 
 
@@ -184,10 +184,10 @@ def test_curvature_along_the_path_is_that_of_the_dense_hessian(run, exact, shape
     with torch.no_grad():
         model.angles.copy_(torch.from_numpy(run.trajectory()[0]).view_as(model.angles))
     curvature = LossCurvature(model, shapes.train)
-    units = torch.eye(len(curvature.like), dtype=torch.float64)
+    units = torch.eye(len(curvature.point), dtype=torch.float64)
     hessian, gauss_newton = (
-        torch.stack([product(unit) for unit in units]).numpy()
-        for product in (curvature.product, curvature.gauss_newton_product)
+        torch.stack([product @ unit for unit in units]).numpy()
+        for product in (curvature.hessian, curvature.gauss_newton)
     )
     values, vectors = np.linalg.eigh(hessian)
     assert along[-1]["lambda_max"] == pytest.approx(values[-1], rel=1e-3)

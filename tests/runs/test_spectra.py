@@ -34,8 +34,8 @@ def dense(computed_once, shapes_root):
     """Hessian and Gauss-Newton part at the best epoch, ``(n, n)`` each."""
     run, split = RunFolder(TINY, computed_once(TINY, compute).parent), load_dataset(TINY, shapes_root / "shapes").train
     curvature = LossCurvature(run.model().double(), split)
-    units = torch.eye(len(curvature.like), dtype=torch.float64)
-    columns = ([product(unit) for unit in units] for product in (curvature.product, curvature.gauss_newton_product))
+    units = torch.eye(len(curvature.point), dtype=torch.float64)
+    columns = ([product @ unit for unit in units] for product in (curvature.hessian, curvature.gauss_newton))
     return [torch.stack(list(each)).numpy() for each in columns]
 
 
@@ -111,7 +111,7 @@ def test_a_killed_spectrum_goes_on_after_its_last_product(run, shapes, monkeypat
     """To the last bit what it would have been, and no product that was finished is computed again."""
     monkeypatch.setattr("qpatch.curvature.KeptProducts", functools.partial(KeptProducts, least_seconds=0))
     monkeypatch.setattr("qpatch.runs.stages.spectrum._announce", lambda curvature, products: None)
-    product, computed = LossCurvature.product, []
+    product, computed = LossCurvature._hessian_product, []
 
     def counted(curvature, vector, limit):
         if len(computed) == limit:
@@ -121,7 +121,7 @@ def test_a_killed_spectrum_goes_on_after_its_last_product(run, shapes, monkeypat
 
     def products_of_a_call(limit=None):
         computed.clear()
-        monkeypatch.setattr(LossCurvature, "product", functools.partialmethod(counted, limit=limit))
+        monkeypatch.setattr(LossCurvature, "_hessian_product", functools.partialmethod(counted, limit=limit))
         compute_stage("spectrum", TINY, "cpu", data=shapes, replace=True, **SETTINGS)
         return len(computed)
 

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import shutil
 import signal
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -213,7 +212,7 @@ def test_training_that_another_holds_is_refused(shapes):
 def test_hessian_is_that_of_the_best_epoch_over_all_training_images(trained, shapes):
     run = compute_stage("hessian", WILD, "cpu", tolerance=1e-5, max_iterations=50, start_seed=3, data=shapes)
     curvature = LossCurvature(trained.model(), shapes.train)
-    expected = power_iteration(curvature.product, curvature.like, 3, 1e-5, 50)
+    expected = power_iteration(curvature.hessian, 3, 1e-5, 50)
     record = run.record("hessian")
     assert (record["lambda_max"], record["converged"]) == (expected.eigenvalue, expected.converged)
     assert run.eigenvalue_estimates().tolist() == expected.estimates
@@ -223,7 +222,7 @@ def test_hessian_is_that_of_the_best_epoch_over_all_training_images(trained, sha
 
 def test_a_killed_hessian_goes_on_after_its_last_product(trained, shapes, monkeypatch):
     monkeypatch.setattr("qpatch.curvature.KeptProducts", functools.partial(KeptProducts, least_seconds=0))
-    product, computed = LossCurvature.product, []
+    product, computed = LossCurvature._hessian_product, []
 
     def killed(curvature, vector):
         if len(computed) == 2:
@@ -233,26 +232,14 @@ def test_a_killed_hessian_goes_on_after_its_last_product(trained, shapes, monkey
 
     options = {"tolerance": 1e-5, "max_iterations": 50, "data": shapes, "replace": True}
     expected = compute_stage("hessian", WILD, "cpu", **options).eigenvalue_estimates()
-    monkeypatch.setattr(LossCurvature, "product", killed)
+    monkeypatch.setattr(LossCurvature, "_hessian_product", killed)
     with pytest.raises(KeyboardInterrupt):
         compute_stage("hessian", WILD, "cpu", **options)
-    monkeypatch.setattr(LossCurvature, "product", lambda *given: computed.append(given) or product(*given))
+    monkeypatch.setattr(LossCurvature, "_hessian_product", lambda *given: computed.append(given) or product(*given))
     run = compute_stage("hessian", WILD, "cpu", **options)
     assert np.array_equal(run.eigenvalue_estimates(), expected)
     assert len(computed) == len(expected)
     assert not (run.cache / "progress-hessian").exists()
-
-
-def test_kept_products_say_what_they_took(tmp_path):
-    vector = torch.arange(3.0)
-    kept = KeptProducts(lambda v: time.sleep(0.01) or 2 * v, tmp_path / "kept", least_seconds=0)
-    assert torch.equal(kept(vector), 2 * vector)
-    assert kept.earlier == 0
-    again = KeptProducts(lambda v: 3 * v, tmp_path / "kept")
-    assert torch.equal(again(vector), 2 * vector)
-    assert again.earlier >= 0.01
-    assert torch.equal(again(vector + 1), 3 * (vector + 1))
-    assert len(list((tmp_path / "kept").iterdir())) == 1  # the second was too fast to be worth a file
 
 
 def test_hessian_of_a_subset_is_over_those_images_and_labelled_so(trained, shapes):
@@ -262,7 +249,7 @@ def test_hessian_of_a_subset_is_over_those_images_and_labelled_so(trained, shape
     assert len(chosen) == 20 < len(shapes.train)
     curvature = LossCurvature(trained.model(), chosen)
     record = run.record("hessian")
-    assert record["lambda_max"] == power_iteration(curvature.product, curvature.like, 0, 1e-5, 50).eigenvalue
+    assert record["lambda_max"] == power_iteration(curvature.hessian, 0, 1e-5, 50).eigenvalue
     assert record["parameters"] == STAGES["hessian"].recorded(parameters)
 
 

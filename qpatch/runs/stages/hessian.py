@@ -23,8 +23,8 @@ POWER_PRODUCTS = 15  # of a power iteration, as the stored runs had
 def compute(work: Work, tolerance: float, max_iterations: int, start_seed: int, subset: int) -> Outcome:
     """The largest Hessian eigenvalue of the loss over all training images, or over a subset, by angles and bias."""
     loss = curvature.LossCurvature(work.model(), work.images(subset), progress=True)
-    product = work.kept(loss.product, "hessian")
-    result = curvature.power_iteration(product, loss.like, start_seed, tolerance, max_iterations)
+    product = work.kept(loss.hessian, "hessian")
+    result = curvature.power_iteration(product, start_seed, tolerance, max_iterations)
     files = {"eigenvalue.csv": pd.DataFrame({"estimate": result.estimates})}
     return Outcome(files, {"lambda_max": result.eigenvalue, "converged": result.converged})
 

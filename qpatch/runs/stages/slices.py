@@ -66,18 +66,18 @@ def compute(work: Work, n_images: int, n_points: int, residual: float, start_see
     run, config, qnns, split = work.run, work.run.config, work.model(), work.images(n_images)
     path = run.trajectory().astype(np.float64)
     minimum, at = model.flat_parameters(qnns), model.loss_at(qnns, split)
-    path = np.column_stack([path, np.tile(minimum[config.n_angles :], (len(path), 1))])
+    path = model.with_bias(path, qnns)
     points = {epoch: path[epoch + 1] for epoch in _spots(run)}
     *starts, end = points
     lines = [landscape.Line(points[start], points[end], f"epoch {start} to {end}") for start in starts]
     positions = landscape.line_positions(LINE_POINTS, LINE_MARGIN)
     print(landscape.forecast(at, minimum, 4 * n_points**2 + len(lines) * len(positions)))
     loss = curvature.LossCurvature(qnns, split)
-    product = work.kept(loss.product, "minimum")
+    product = work.kept(loss.hessian, "minimum")
     options = {"k": 2, "smallest": 0, "tolerance": residual, "seed": start_seed}
-    pairs = curvature.extreme_eigenpairs(product, loss.like, **options)
+    pairs = curvature.extreme_eigenpairs(product, **options)
     planes = _planes(config, path, run.record("train")["best_epoch"] + 1, minimum, pairs, start_seed)
-    held = _held(product, loss.like, planes, pairs, start_seed)
+    held = _held(product, planes, pairs, start_seed)
     axis = _axis(planes[0], n_points)
     grids = [_grid(work, at, *each, axis) for each in enumerate(planes)]
     profiles = [landscape.evaluate_line(at, line, positions) for line in lines]
@@ -103,12 +103,12 @@ def _planes(config: RunConfig, path, best: int, minimum, pairs: Eigenpairs, seed
     return [plane.with_trajectory(path) for plane in planes]
 
 
-def _held(product, like: torch.Tensor, planes, pairs: Eigenpairs, seed: int) -> list[PlaneCurvature]:
-    whole = curvature.trace(product, like, TRACE_PRODUCTS, seed)
-    start = np.random.default_rng(seed).standard_normal(len(like))
-    lower = curvature.lanczos(product, like, LOWER_STEPS, start).values
+def _held(product, planes, pairs: Eigenpairs, seed: int) -> list[PlaneCurvature]:
+    whole = curvature.trace(product, TRACE_PRODUCTS, seed)
+    start = np.random.default_rng(seed).standard_normal(product.shape[0])
+    lower = curvature.lanczos(product, LOWER_STEPS, start).values
     extremes = np.concatenate([pairs.largest, np.sort(lower)[:2]])
-    return [landscape.plane_curvature(product, like, plane, whole, extremes) for plane in planes]
+    return [landscape.plane_curvature(product, plane, whole, extremes) for plane in planes]
 
 
 def _along(work: Work, qnns, split, points: dict[int, np.ndarray], seed: int) -> list[dict]:
@@ -117,10 +117,10 @@ def _along(work: Work, qnns, split, points: dict[int, np.ndarray], seed: int) ->
     loss = curvature.LossCurvature(moved, split)
     options = {"k": 1, "smallest": 0, "tolerance": ALONG_RESIDUAL, "seed": seed}
     for epoch, point in points.items():
-        torch.nn.utils.vector_to_parameters(torch.from_numpy(point).to(loss.like), moved.parameters())
-        product = work.kept(loss.product, f"epoch-{epoch}")
-        top = curvature.extreme_eigenpairs(product, loss.like, **options)
-        share = curvature.explained(loss.gauss_newton_product, product, loss.like, top.largest_vectors[:, 0])
+        model.move_to(moved, point)
+        product = work.kept(loss.hessian, f"epoch-{epoch}")
+        top = curvature.extreme_eigenpairs(product, **options)
+        share = curvature.explained(loss.gauss_newton, product, top.largest_vectors[:, 0])
         found.append({"epoch": epoch, "lambda_max": float(top.largest[0]), "gauss_newton_share": share})
     return found
 

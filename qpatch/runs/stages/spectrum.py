@@ -50,7 +50,7 @@ def compute(
     """Spectrum of the Hessian of the mean loss, by angles and bias."""
     loss = curvature.LossCurvature(work.model(), work.images(n_images))
     _announce(loss, expected_products(work.run.config, k, steps, probes, blocks))
-    products = {"hessian": loss.product, "gauss-newton": loss.gauss_newton_product}
+    products = {"hessian": loss.hessian, "gauss-newton": loss.gauss_newton}
     kept = [work.kept(product, name) for name, product in products.items()]
     outcome = _analyse(loss, *kept, k, steps, probes, residual, blocks, start_seed)
     return Outcome(outcome.files, outcome.values | {"images_used": len(loss.split)})
@@ -64,9 +64,9 @@ def expected_products(config: RunConfig, k: int, steps: int, probes: int, blocks
 
 def _announce(loss: LossCurvature, products: int) -> None:
     """Say what is coming, from one product."""
-    loss.product(loss.like)  # compiles
+    loss.hessian @ loss.point  # compiles
     began = time.perf_counter()
-    loss.product(loss.like)
+    loss.hessian @ loss.point
     seconds = time.perf_counter() - began
     print(
         f"{len(loss.split):,} images: some {products} Hessian-vector products of {seconds:.2f} s, about"
@@ -74,23 +74,20 @@ def _announce(loss: LossCurvature, products: int) -> None:
     )
 
 
-def _analyse(loss, product, gauss_newton_product, k, steps, probes, residual, blocks, seed) -> Outcome:
-    like = loss.like
-    groups, k = model.qnn_groups(loss.model.config), min(k, len(like) - 1)
-    pairs = curvature.extreme_eigenpairs(product, like, k, smallest=1, tolerance=residual, seed=seed)
-    density = curvature.spectral_density(product, like, steps, probes, seed)
-    total = curvature.trace(product, like, TRACE_PRODUCTS, seed)
-    power = curvature.power_iteration(product, like, seed)
+def _analyse(loss, product, gauss_newton_part, k, steps, probes, residual, blocks, seed) -> Outcome:
+    groups, k = model.qnn_groups(loss.model.config), min(k, product.shape[0] - 1)
+    pairs = curvature.extreme_eigenpairs(product, k, smallest=1, tolerance=residual, seed=seed)
+    density = curvature.spectral_density(product, steps, probes, seed)
+    total = curvature.trace(product, TRACE_PRODUCTS, seed)
+    power = curvature.power_iteration(product, seed)
     top = pairs.largest_vectors[:, 0]
     options = {"k": 1, "smallest": 0, "tolerance": residual, "seed": seed}
-    gauss_newton = curvature.extreme_eigenpairs(gauss_newton_product, like, **options)
+    gauss_newton = curvature.extreme_eigenpairs(gauss_newton_part, **options)
     split, shares = (
-        curvature.interactions(product, like, top, groups),
+        curvature.interactions(product, top, groups),
         dict(zip(groups, curvature.participation(top, groups), strict=True)),
     )
-    of_blocks, spent = curvature.largest_of_blocks(
-        product, like, groups, _leading(shares, blocks), BLOCK_RESIDUAL, seed
-    )
+    of_blocks, spent = curvature.largest_of_blocks(product, groups, _leading(shares, blocks), BLOCK_RESIDUAL, seed)
     overlap = curvature.subspace_overlap(pairs.largest_vectors, loss.label_gradients().double().cpu().numpy().T)
     scale = np.abs([*pairs.largest, *pairs.smallest]).max()
     outliers = curvature.count_outliers(pairs.largest, pairs.largest_residuals * scale, scale=scale)
@@ -101,7 +98,7 @@ def _analyse(loss, product, gauss_newton_product, k, steps, probes, residual, bl
         "trace": total.value,
         "trace_error": total.error,
         "outliers": outliers.count,
-        "gauss_newton_share": curvature.explained(gauss_newton_product, product, like, top),
+        "gauss_newton_share": curvature.explained(gauss_newton_part, product, top),
         "gauss_newton_lambda_max": float(gauss_newton.largest[0]),
         "participation": {name: float(share) for name, share in shares.items()},
         "within_blocks": split.within,

@@ -1,0 +1,64 @@
+"""How much memory a computation may still take, whoever limits it: the machine, a container, the process itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+import torch
+
+try:
+    import resource
+except ModuleNotFoundError:  # not a Unix
+    resource = None
+
+GROUPS, MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # Linux's control groups
+
+
+class _Files(NamedTuple):
+    """Where a version of control groups tells of memory: folder, limit, use, and what of the use it gives back."""
+
+    folder: str
+    limit: str
+    use: str
+    cache: str
+
+
+VERSION_1 = _Files("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+VERSION_2 = _Files("", "memory.max", "memory.current", "inactive_file")
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a device; for a CPU the least that the machine, control groups and RLIMIT_AS leave."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return max(0, min([psutil.virtual_memory().available, *_left_by_groups(), *_left_by_process()]))
+
+
+def _left_by_groups() -> Iterator[int]:
+    """What the process's control groups, and those around them, leave of their limits."""
+    for line in MEMBERSHIP.read_text().splitlines() if MEMBERSHIP.exists() else ():
+        number, controllers, path = line.split(":", 2)
+        if number == "0" or "memory" in controllers.split(","):
+            files = VERSION_2 if number == "0" else VERSION_1
+            root = GROUPS / files.folder
+            place = root / path.lstrip("/")  # a container may see its own group as the root, and not this path
+            for group in (place, *place.parents):
+                if group.is_relative_to(root) and (group / files.limit).exists():
+                    yield from _left_by_group(group, files)
+
+
+def _left_by_group(group: Path, files: _Files) -> Iterator[int]:
+    limit, use = ((group / name).read_text().strip() for name in (files.limit, files.use))
+    if limit != "max":
+        stated = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        yield int(limit) - int(use) + int(stated[files.cache])
+
+
+def _left_by_process() -> Iterator[int]:
+    """What the process's address space may still grow by."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0] if resource else None
+    if resource and limit != resource.RLIM_INFINITY:
+        yield limit - psutil.Process().memory_info().vms
