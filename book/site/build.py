@@ -13,10 +13,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from qpatch.runs.costs import duration
-
 from book.site.extension import NEWS
 from qpatch.files import PROJECT
+from qpatch.runs.costs import duration
 from qpatch.runs.provenance import processors
 
 BIN = Path(sys.executable).parent
