@@ -1,6 +1,6 @@
 """Curvature of any differentiable loss of a flat parameter vector (section 3.2, Table 3).
 
-A loss takes a vector ``(n,)`` and returns a scalar tensor. The largest eigenvalue is that of PyHessian's power iteration
+A loss takes a vector ``(n,)`` and returns a scalar tensor. The largest eigenvalue is from PyHessian's power iteration
 (Yao et al., 2020), so that the paper's number comes from the paper's tool.
 """
 
