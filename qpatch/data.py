@@ -56,6 +56,14 @@ class Dataset:
     train: Split
     test: Split
 
+    def digest(self) -> str:
+        """SHA-256 of all images and labels, as they are used: what a run's stages have in common."""
+        digest = hashlib.sha256()
+        for split in (self.train, self.test):
+            for values in (split.images, split.labels):
+                digest.update(values.cpu().contiguous().numpy().data)
+        return digest.hexdigest()
+
 
 def data_folder(dataset: str) -> Path:
     """Folder of a data set's four IDX files: ``$QPATCH_DATA/<dataset>`` where that variable is set, else ``data/``."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from book.site.extension import NEWS
 from qpatch.files import PROJECT
-from qpatch.runs.estimate import duration
+from qpatch.runs.costs import duration
 from qpatch.runs.provenance import processors
 
 BIN = Path(sys.executable).parent

@@ -29,6 +29,7 @@ from book.site.kept import Kept, foundation
 from book.site.nursery import Nursery, is_possible
 from qpatch.files import PROJECT
 from qpatch.runs import sweep
+from qpatch.runs.costs import duration
 
 # Before the first cell, unseen by it; the kernel's own warnings are not about the notebook.
 WITNESS = f"__import__('runpy').run_path({witness.__file__!r});"
@@ -137,7 +138,7 @@ def _execute_all(missing, kept: Kept, timeout: int, workers: int | None, report:
         if failure or len(done) == len(missing) or passed - said[0] > NEWS_SECONDS:
             said[0] = passed
             to_go = len(missing) - len(done)
-            left = f", about {sweep.duration(passed / len(done) * to_go)} left" if to_go else ""
+            left = f", about {duration(passed / len(done) * to_go)} left" if to_go else ""
             outcome = failure.partition("\n")[0] or f"{pair[0].place} done"
             report(f"{outcome}; {len(done)} of {len(missing)} notebooks{left}")
         return failure

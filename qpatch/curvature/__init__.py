@@ -6,13 +6,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "products": ["KeptProducts", "Product"],
-        "subspaces": ["subspace_overlap"],
         "loss": ["LossCurvature"],
         "spectrum": ["extreme_eigenpairs", "trace"],
         "density": ["Ritz", "SpectralDensity", "lanczos", "spectral_density"],
         "power": ["dense_hessian", "hessian_vector_product", "power_iteration"],
         "outliers": ["count_outliers"],
-        "structure": ["explained", "interactions", "largest_of_blocks", "participation"],
+        "structure": ["explained", "interactions", "largest_of_blocks", "participation", "subspace_overlap"],
         "bound": ["factors"],
     },
 )

@@ -1,7 +1,7 @@
 """Curvature of any differentiable loss of a flat parameter vector (section 3.2, Table 3).
 
-Nothing here knows the QNN: a loss takes a vector ``(n,)`` and returns a scalar tensor. The largest eigenvalue is
-PyHessian's power iteration (Yao et al., 2020), so that the paper's number comes from the paper's tool.
+A loss takes a vector ``(n,)`` and returns a scalar tensor. The largest eigenvalue is from PyHessian's power iteration
+(Yao et al., 2020), so that the paper's number comes from the paper's tool.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Symmetric matrices that are known by their products with vectors, such as Hessians, and what their analyses share.
 
-Nothing here knows the QNN. The analyses take any `Operator`: a symmetric tensor, a linear operator of curvlinops, a
+The analyses take any `Operator`: a symmetric tensor, a linear operator of curvlinops, a
 function as a `Product`.
 """
 

@@ -1,7 +1,6 @@
 """Both ends of the spectrum of a symmetric product, with eigenvectors and residuals, and the trace.
 
-Nothing here knows the QNN. Eigenpairs are ARPACK's implicitly restarted Lanczos method (Lehoucq, Sorensen & Yang,
-1998) through SciPy's `eigsh`.
+Eigenpairs are ARPACK's implicitly restarted Lanczos method (Lehoucq, Sorensen & Yang, 1998) through SciPy's `eigsh`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""How a symmetric matrix and its eigenvectors are spread over groups of parameters, and over the parts of a sum.
-
-Nothing here knows the QNN: a partition names groups of parameters, a product gives the matrix. Vectors are flat, of all
-n parameters.
-"""
+"""How a symmetric matrix and its eigenvectors are spread over groups of parameters, parts of a sum, and subspaces."""
 
 from __future__ import annotations
 
@@ -149,3 +145,41 @@ def explained(part: Operator, whole: Operator, vector: np.ndarray) -> float:
     For the Gauss-Newton part G of a Hessian H and its top eigenvector, the share of the largest eigenvalue.
     """
     return rayleigh(part, vector) / rayleigh(whole, vector)
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How far the span of some vectors lies in a subspace.
+
+    Attributes:
+        cosines: of the principal angles, descending, ``(min(k, r),)``.
+        share: mean squared length of the projections of the span's unit vectors onto the subspace, from 0 to 1 (to
+            k / r where the span has more dimensions than the subspace).
+        expected: of a random subspace, k / n.
+        dimension: r, of the span: vectors that depend on the others add none.
+    """
+
+    cosines: np.ndarray
+    share: float
+    expected: float
+    dimension: int
+
+
+def subspace_overlap(basis: np.ndarray, vectors: np.ndarray) -> Overlap:
+    """Principal angles (Bjorck & Golub, 1973) of a subspace, orthonormal columns ``(n, k)``, and a span ``(n, m)``.
+
+    Raises:
+        ValueError: different n, columns that are not orthonormal, or vectors that are all zero.
+    """
+    basis, vectors = to_array(basis), to_array(vectors)
+    if basis.ndim != 2 or vectors.ndim != 2 or len(basis) != len(vectors):
+        raise ValueError(f"columns of shapes {basis.shape} and {vectors.shape}; both need n rows")
+    if np.abs(basis.T @ basis - np.eye(basis.shape[1])).max() > 1e-4:  # eigenvectors in float32 keep 1e-6
+        raise ValueError("the subspace's columns are not orthonormal; take numpy.linalg.qr of them first")
+    left, singular, _ = np.linalg.svd(vectors, full_matrices=False)
+    rank = int((singular > singular[0] * max(vectors.shape) * np.finfo(np.float64).eps).sum())
+    if not rank:
+        raise ValueError("the vectors are all zero and span nothing")
+    cosines = np.linalg.svd(basis.T @ left[:, :rank], compute_uv=False)
+    size, k = basis.shape
+    return Overlap(np.minimum(cosines, 1.0), float(np.sum(cosines**2) / rank), k / size, rank)

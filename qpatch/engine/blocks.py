@@ -47,12 +47,12 @@ def _second(angles, product, cotangent, direction):
     n_qubits = angles.shape[-1]
     tangent = _tangent(angles, product, direction)
     generators = _generator(product, cotangent, n_qubits), _generator(tangent, cotangent, n_qubits)
-    return _sweep_down_tangent(angles, direction, *generators), None, tangent
+    return _sweeps(angles).sweep_down_tangent(angles, direction, *generators), None, tangent
 
 
 def _tangent(angles, product, direction, _=None):
     """Derivative of ``product`` along a direction of the angles, -i/2 A W S."""
-    return -0.5j * (pauli.from_strings(_sweep_up(angles, direction), angles.shape[-1]) @ product)
+    return -0.5j * (pauli.from_strings(_sweeps(angles).sweep_up(angles, direction), angles.shape[-1]) @ product)
 
 
 def _generator(product: torch.Tensor, cotangent: torch.Tensor, n_qubits: int) -> torch.Tensor:
@@ -63,7 +63,7 @@ def _generator(product: torch.Tensor, cotangent: torch.Tensor, n_qubits: int) ->
 def _gradient(angles, product, cotangent):
     if compiled.takes(angles) and product.shape[-1] == 1:
         return _state_gradient(angles, product, cotangent)
-    return _sweep_down(angles, _generator(product, cotangent, angles.shape[-1]))
+    return _sweeps(angles).sweep_down(angles, _generator(product, cotangent, angles.shape[-1]))
 
 
 def _state_gradient(angles, state, cotangent):
@@ -78,7 +78,7 @@ def _state_gradient(angles, state, cotangent):
 def _gradient_tangent(angles, product, cotangent, direction, product_dot, cotangent_dot):
     hermitian = kept(_generator, product, cotangent, angles.shape[-1])
     pairs = torch.cat([product_dot, product], dim=-1), torch.cat([cotangent, cotangent_dot], dim=-1)
-    return _sweep_down_tangent(angles, direction, hermitian, _generator(*pairs, angles.shape[-1]))
+    return _sweeps(angles).sweep_down_tangent(angles, direction, hermitian, _generator(*pairs, angles.shape[-1]))
 
 
 _stretch = differentiable(
@@ -123,22 +123,6 @@ def euler_form(angles):
     return rotations, torch.polar(torch.ones_like(phases), phases)
 
 
-def _sweep_down(angles, coefficients):
-    """Pass H back through the blocks and read the gradient of every angle: ``(batch, depth, 2, n)``."""
-    if compiled.takes(angles):
-        return pauli_kernels.sweep_down(angles, coefficients)
-    return plain_sweeps.sweep_down(angles, coefficients)
-
-
-def _sweep_up(angles, direction):
-    """Transpose of `_sweep_down`: A with tangent(W) = -i/2 A W, as coefficients of sum_s a_s P_s, ``(batch, 4^n)``."""
-    if compiled.takes(angles):
-        return pauli_kernels.sweep_up(angles, direction)
-    return plain_sweeps.sweep_up(angles, direction)
-
-
-def _sweep_down_tangent(angles, direction, coefficients, coefficients_dot):
-    """Derivative of `_sweep_down` along (direction, coefficients_dot): ``(batch, depth, 2, n)``."""
-    if compiled.takes(angles):
-        return pauli_kernels.sweep_down_tangent(angles, direction, coefficients, coefficients_dot)
-    return plain_sweeps.sweep_down_tangent(angles, direction, coefficients, coefficients_dot)
+def _sweeps(angles):
+    """The Pauli sweeps for these angles: compiled on a CPU, plain PyTorch elsewhere."""
+    return pauli_kernels if compiled.takes(angles) else plain_sweeps

@@ -48,7 +48,7 @@ def sweep_down(angles, coefficients):
 
 
 def sweep_up(angles, direction):
-    """Its transpose: a direction of the angles to coefficients ``(batch, 4^n)``."""
+    """Its transpose: A with tangent(W) = -i/2 A W, as coefficients of ``sum_s a_s P_s``, ``(batch, 4^n)``."""
     depth, n_qubits = angles.shape[1], angles.shape[3]
     permutation, signs = pauli.ring_permutation(n_qubits, angles.device)
     x_strings, y_strings = pauli.single_strings(n_qubits, "x"), pauli.single_strings(n_qubits, "y")

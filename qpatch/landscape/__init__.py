@@ -1,4 +1,4 @@
-"""Planes, grids and lines of any loss."""
+"""Planes, grids and lines of any loss, a function of a flat vector of parameters: nothing here knows the QNN."""
 
 import lazy_loader
 

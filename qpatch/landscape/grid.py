@@ -1,7 +1,4 @@
-"""Losses on a plane's grid (section 2.2, Fig. 3, Table 4): which points, what they cost, and the losses row by row.
-
-Nothing here knows the QNN: a loss takes a flat parameter vector and returns a number.
-"""
+"""Losses on a plane's grid (section 2.2, Fig. 3, Table 4): which points, what they cost, and the losses row by row."""
 
 from __future__ import annotations
 
@@ -17,7 +14,6 @@ from qpatch.landscape.planes import Plane
 
 CONTOUR_STEP = 0.5  # of the loss, between neighbouring contours of Fig. 3
 PointLoss = Callable[[np.ndarray], float]
-TIMED = 2  # evaluations before the estimate of the time: the first one may compile
 
 
 def grid_axes(plane: Plane, n_points: int = 20, margin: float = 5.0) -> tuple[np.ndarray, np.ndarray]:
@@ -55,20 +51,35 @@ def evaluate_grid(
         x, y: coordinates of the columns and rows.
         done: rows computed before, ``(rows, len(x))``: the grid goes on after them.
         on_row: called with all finished rows after each row, so that they can be kept.
-        progress: show a progress bar, and after the first points the time that the grid will take.
+        progress: show a progress bar over the points, which tells the time that is left.
 
     Raises:
         FloatingPointError: a loss is not finite; the rows before it have been handed to ``on_row``.
     """
     rows = [] if done is None else list(done)
-    watched = Watched(loss, len(x) * (len(y) - len(rows)), progress)
-    for row in tqdm(y[len(rows) :], disable=not progress, unit="row", leave=False):
-        rows.append(
-            np.array([watched(plane.point(column, row), f"({column:.4g}, {row:.4g}) of the grid") for column in x])
-        )
-        if on_row is not None:
-            on_row(np.stack(rows))
+    bar = tqdm(total=len(x) * len(y), initial=len(x) * len(rows), disable=not progress, unit="loss", leave=False)
+    with bar:
+        for row in y[len(rows) :]:
+            values = []
+            for column in x:
+                values.append(finite_loss(loss, plane.point(column, row), f"({column:.4g}, {row:.4g}) of the grid"))
+                bar.update()
+            rows.append(np.array(values))
+            if on_row is not None:
+                on_row(np.stack(rows))
     return np.stack(rows)
+
+
+def finite_loss(loss: PointLoss, point: np.ndarray, where: str) -> float:
+    """The loss at a point ``(n,)``.
+
+    Raises:
+        FloatingPointError: it is not finite; ``where`` names the point.
+    """
+    value = float(loss(point))
+    if not np.isfinite(value):
+        raise FloatingPointError(f"the loss is {value} at {where}; check the model there, or stay nearer the minimum")
+    return value
 
 
 @dataclass(frozen=True)
@@ -100,37 +111,10 @@ def forecast(loss: PointLoss, point: np.ndarray, evaluations: int) -> Forecast:
     Raises:
         FloatingPointError: the loss is not finite.
     """
-    watched = Watched(loss, evaluations)
-    for _ in range(TIMED):
-        watched(point, "the point that is timed")
-    return Forecast(evaluations, watched.seconds)
-
-
-class Watched:
-    """A loss that refuses values that are not finite, times itself, and tells what the rest will take.
-
-    Attributes:
-        count: evaluations so far.
-        seconds: the time of the last one.
-    """
-
-    def __init__(self, loss: PointLoss, evaluations: int, announce: bool = False):
-        self.loss, self.evaluations, self.announce = loss, evaluations, announce
-        self.count, self.seconds = 0, 0.0
-
-    def __call__(self, point: np.ndarray, where: str) -> float:
-        """The loss at a point ``(n,)``; ``where`` names it in the message of an error."""
+    for _ in range(2):
         began = time.perf_counter()
-        value = float(self.loss(point))
-        self.seconds = time.perf_counter() - began
-        self.count += 1
-        if not np.isfinite(value):
-            raise FloatingPointError(
-                f"the loss is {value} at {where}; check the model there, or stay nearer the minimum"
-            )
-        if self.announce and self.count == TIMED < self.evaluations:
-            tqdm.write(str(Forecast(self.evaluations - self.count, self.seconds)))
-        return value
+        finite_loss(loss, point, "the point that is timed")
+    return Forecast(evaluations, time.perf_counter() - began)
 
 
 def count_basins(loss: np.ndarray, depth: float = CONTOUR_STEP) -> int:

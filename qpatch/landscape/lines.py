@@ -1,7 +1,4 @@
-"""Straight lines between points of parameter space, the loss along them, and the barrier (Goodfellow et al., 2015).
-
-Nothing here knows the QNN: a loss takes a flat parameter vector and returns a number.
-"""
+"""Straight lines between points of parameter space, the loss along them, and the barrier (Goodfellow et al., 2015)."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qpatch.landscape.grid import PointLoss, Watched
+from qpatch.landscape.grid import PointLoss, finite_loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,11 +117,7 @@ def line_positions(n_points: int = 25, margin: float = 0.0) -> np.ndarray:
     return np.arange(-beyond, n_points + beyond) / (n_points - 1)  # 0 and 1 exactly
 
 
-def evaluate_line(
-    loss: PointLoss,
-    line: Line,
-    t: np.ndarray,
-) -> Profile:
+def evaluate_line(loss: PointLoss, line: Line, t: np.ndarray) -> Profile:
     """The loss along a line. It takes tens of evaluations, so nothing is kept on the way.
 
     Args:
@@ -138,8 +131,7 @@ def evaluate_line(
     """
     if not ({0.0, 1.0} <= set(t.tolist()) and (np.diff(t) > 0).all()):
         raise ValueError("the positions must ascend and hold 0 and 1, the ends; take `line_positions`")
-    watched = Watched(loss, len(t))
-    losses = [watched(line.point(position), f"t = {position:.4g} of the line {line.name!r}") for position in t]
+    losses = [finite_loss(loss, line.point(at), f"t = {at:.4g} of the line {line.name!r}") for at in t]
     return Profile(t, np.array(losses), line.length, line.name)
 
 

@@ -1,7 +1,4 @@
-"""How much of a loss's curvature a plane holds: the Hessian within it, beside the whole.
-
-Nothing here knows the QNN.
-"""
+"""How much of a loss's curvature a plane holds: the Hessian within it, beside the whole."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Planes through parameter space (section 2.2): principal, random, spanned by given vectors, through any point.
 
-Nothing here knows the QNN: a point is a flat vector of n parameters, a trajectory a matrix of points. Axes are always
-orthonormal, so coordinates are distances in parameter units and planes can be compared.
+A point is a flat vector of n parameters, a trajectory a matrix of points. Axes are always orthonormal, so coordinates
+are distances in parameter units and planes can be compared.
 """
 
 from __future__ import annotations

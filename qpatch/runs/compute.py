@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,19 +34,15 @@ class Work:
         run: of the stage.
         device: where it computes.
         progress: what it keeps until it is finished.
-        given: the images, instead of those that the configuration names.
+        data: its images.
         kept_parts: products and rows that it keeps.
     """
 
     run: RunFolder
     device: torch.device
     progress: Progress
-    given: Dataset | None = None
+    data: Dataset
     kept_parts: list[KeptProducts | GridRows] = field(default_factory=list)
-
-    @cached_property
-    def data(self) -> Dataset:
-        return self.given or load_dataset(self.run.config)
 
     def images(self, count: int) -> Split:
         """So many training images, the classes in proportion; all of them for 0."""
@@ -136,14 +131,17 @@ def _framed(stage: Stage, config: RunConfig, device: str, data, replace: bool, v
             run.refuse_to_replace(stage.name, recorded)
         began, code = time.perf_counter(), provenance.code_version()
         inputs = _inputs(run, stage)
-        stamp = {"config": config.to_dict(), "parameters": recorded, "inputs": inputs}
+        images = data or load_dataset(config)
+        digest = _digest(run, stage, images)
+        stamp = {"config": config.to_dict(), "parameters": recorded, "inputs": inputs, "data": digest}
         progress = Progress(run.cache / f"progress-{stage.name}", stamp | {"code": provenance.code_digest()})
-        work = Work(run, target, progress, data)
+        work = Work(run, target, progress, images)
         outcome = stage.compute(work, **values, **options)
         if outcome is None:
             return run
         seconds = outcome.seconds or time.perf_counter() - began + work.earlier
-        _close(run, stage, outcome, recorded, seconds, outcome.machine or provenance.machine(target), code)
+        origin = {"machine": outcome.machine or provenance.machine(target), "code": code, "data": digest}
+        _close(run, stage, outcome, recorded, seconds, origin)
         progress.close()
     return run
 
@@ -165,11 +163,24 @@ def _inputs(run: RunFolder, stage: Stage) -> dict[str, str]:
     return found
 
 
-def _close(run: RunFolder, stage: Stage, outcome: Outcome, recorded: dict, seconds: float, machine, code: str) -> None:
+def _digest(run: RunFolder, stage: Stage, images: Dataset) -> str:
+    """The digest of a stage's images, which must be the training's, where that says which they were."""
+    digest = images.digest()
+    trained = (run.record("train") or {}).get("data", digest) if stage.needs else digest
+    if digest != trained:
+        raise ResultError(
+            f"{run.run_id}: the images of data set {run.config.dataset!r} are not those that it was trained on (SHA-256"
+            f" {digest[:12]}..., then {trained[:12]}...); get those back, or take another results folder"
+            f" (QPATCH_RESULTS) and train anew"
+        )
+    return digest
+
+
+def _close(run: RunFolder, stage: Stage, outcome: Outcome, recorded: dict, seconds: float, origin: dict) -> None:
     run.reopen(stage.name)
     for name, contents in outcome.files.items():
         if Path(name).suffix == ".csv":
             run.write_csv(name, contents)
         else:
             run.write_tensors(name, contents)
-    run.write_record(stage.name, recorded, seconds, machine, code, **outcome.values)
+    run.write_record(stage.name, recorded, seconds, **origin, **outcome.values)

@@ -24,9 +24,10 @@ MACHINE = record_of(
 def _validator(stage: str) -> Draft202012Validator:
     common = {"schema": {"const": SCHEMA}, "stage": {"const": stage}, "config": {"type": "object"}}
     common |= {"parameters": {"type": "object"}, "seconds": POSITIVE, "machine": MACHINE, "code": VERSION}
+    common["data"] = DIGEST  # of the images; older records do without
     common["inputs"] = record_of(dict.fromkeys(STAGES[stage].needs, DIGEST))
     common["outputs"] = record_of(dict.fromkeys(STAGES[stage].leaves, DIGEST))
-    return Draft202012Validator(record_of(common | STAGES[stage].record))
+    return Draft202012Validator(record_of(common | STAGES[stage].record, optional=("data",)))
 
 
 def record_problems(stage: str, record: dict) -> list[str]:

@@ -193,7 +193,10 @@ class RunFolder:
         yield from _differences(record["config"], self.config.to_dict())
         if parameters is not None:
             yield from _differences(record["parameters"], parameters)
-        upstream = (self.record("train") or {}).get("outputs", {})
+        training = self.record("train") or {}
+        if stage.needs and record.get("data", training.get("data")) != training.get("data", record.get("data")):
+            yield "other images than the training's"
+        upstream = training.get("outputs", {})
         for name in stage.needs:
             if record["inputs"][name] != upstream.get(name):
                 yield f"another {name} than the training left since"
@@ -250,9 +253,12 @@ class RunFolder:
         write_tensors(self.file(name), tensors)
 
     def write_record(
-        self, stage: str, parameters: dict, seconds: float, machine: dict, code: str | None = None, **values
+        self, stage: str, parameters: dict, seconds: float, machine: dict, code: str = "", data: str = "", **values
     ) -> None:
-        """Close a stage: its files must have been written, after `reopen`."""
+        """Close a stage: its files must have been written, after `reopen`.
+
+        ``code`` is the version that computed it, this one if it is not given; ``data`` the digest of its images.
+        """
         upstream = (self.record("train") or {}).get("outputs", {})
         record = {
             "schema": SCHEMA,
@@ -263,6 +269,7 @@ class RunFolder:
             "seconds": seconds,
             "machine": machine,
             "code": code or code_version(),
+            **({"data": data} if data else {}),
             "inputs": {name: upstream[name] for name in STAGES[stage].needs},
             "outputs": {name: sha256(self.file(name)) for name in STAGES[stage].leaves},
         }

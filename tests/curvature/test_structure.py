@@ -18,8 +18,8 @@ from qpatch.curvature.structure import (
     participation_ratio,
     partition,
     rayleigh,
+    subspace_overlap,
 )
-from qpatch.curvature.subspaces import subspace_overlap
 
 RTOL = 1e-10
 SPECTRUM = np.concatenate([[20.0, 12.0], np.linspace(-2, 3, 98)])

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from qpatch.landscape import grid
 from qpatch.landscape.grid import Forecast, count_basins, evaluate_grid, forecast, grid_axes
@@ -125,14 +126,22 @@ def test_a_forecast_leaves_out_the_first_evaluation(clock):
     assert forecast(slow(clock), ORIGIN, 30) == Forecast(30, 2.0)
 
 
-def test_a_grid_says_after_its_second_point_what_the_rest_takes(clock, monkeypatch):
-    told = []
-    monkeypatch.setattr(grid.tqdm, "write", told.append)
+def test_a_grid_shows_after_each_point_how_many_are_left(monkeypatch):
+    """Of which the bar makes the time; three of four rows are left."""
+    bars, seen = [], []
+    monkeypatch.setattr(grid, "tqdm", lambda **options: bars.append(tqdm(**options)) or bars[-1])
+
+    def loss(point):
+        seen.append(bars[-1].n)
+        return 1.0
+
     axis = np.arange(3.0)
-    evaluate_grid(slow(clock), PLANE, axis, np.arange(4.0), done=np.ones((1, 3)), progress=True)
-    assert told == [str(Forecast(9 - 2, 2.0))]  # three of four rows were left
-    evaluate_grid(slow(clock), PLANE, axis, np.arange(4.0))
-    assert len(told) == 1
+    evaluate_grid(loss, PLANE, axis, np.arange(4.0), done=np.ones((1, 3)), progress=True)
+    assert (bars[0].total, bars[0].initial) == (12, 3)
+    assert (seen, bars[0].n) == ([*range(3, 12)], 12)
+    seen.clear()
+    evaluate_grid(loss, PLANE, axis, np.arange(4.0))
+    assert seen == [0] * 12  # not asked for, it counts nothing
 
 
 def test_a_forecast_of_a_loss_that_is_not_finite_is_refused():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import shutil
 import signal
 from types import SimpleNamespace
@@ -17,18 +18,18 @@ from torch.nn.functional import cross_entropy
 from qpatch.curvature.loss import LossCurvature
 from qpatch.curvature.power import power_iteration
 from qpatch.curvature.products import KeptProducts
-from qpatch.data import stratified_subset
+from qpatch.data import Dataset, Split, stratified_subset
 from qpatch.model import flat
 from qpatch.model.qnn import PatchQNN
 from qpatch.model.training import Trainer
 from qpatch.runs import choose_device, compute_stage, train
 from qpatch.runs.progress import GridRows
-from qpatch.runs.records import run_problems
+from qpatch.runs.records import record_problems, run_problems
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import ResultError, RunFolder
 
 # So large a rate overshoots: the best epoch is neither the first nor one of the last two.
-WILD = TINY.replace(learning_rate=0.2, seed=1, epochs=5)
+WILD = TINY.replace(learning_rate=0.2, seed=8, epochs=5)
 
 
 @pytest.fixture
@@ -142,6 +143,37 @@ def test_parameters_of_another_training_are_refused(trained, shapes):
     flip_byte(file)
     with pytest.raises(ResultError, match=r"best\.safetensors is not the file that the training left"):
         compute_stage("hessian", WILD, "cpu", data=shapes)
+
+
+@pytest.mark.parametrize("stage", ["hessian", "landscape", "spectrum", "slices"])
+def test_other_images_than_those_of_the_training_are_refused(trained, shapes, stage):
+    """Every image inverted: shape, labels and classes are as they were."""
+    inverted = Split(shapes.train.images.max() - shapes.train.images, shapes.train.labels)
+    with pytest.raises(ResultError, match="the images of data set 'shapes' are not those that it was trained on"):
+        compute_stage(stage, WILD, "cpu", data=Dataset(inverted, shapes.test))
+    assert trained.state(stage) == "missing"
+
+
+def test_a_record_over_other_images_is_stale(trained, shapes):
+    run = compute_stage("hessian", WILD, "cpu", data=shapes)
+    record = run.record("hessian")
+    assert record["data"] == trained.record("train")["data"]
+    assert record_problems("hessian", record) == []
+    (run.path / "hessian.json").write_text(json.dumps(record | {"data": "0" * 64}))
+    assert run.reason("hessian") == "other images than the training's"
+    older = {name: value for name, value in record.items() if name != "data"}
+    (run.path / "hessian.json").write_text(json.dumps(older))
+    assert run.state("hessian") == "done"
+
+
+def test_the_digest_of_a_data_set_sees_every_image_and_label(shapes):
+    train, digest = shapes.train, shapes.digest()
+    moved, other = train.images.clone(), train.labels.clone()
+    moved[-1, -1, -1] += 1e-6
+    other[0] = (other[0] + 1) % 3
+    for changed in (Split(moved, train.labels), Split(train.images, other)):
+        assert Dataset(changed, shapes.test).digest() != digest
+        assert Dataset(shapes.test, changed).digest() != digest
 
 
 def test_the_record_names_the_code_at_the_start_of_the_stage(shapes, monkeypatch):
