@@ -72,12 +72,14 @@ def test_everything_stored_is_that_of_the_dense_hessian(run, dense, shapes):
 
 
 def test_stored_density_has_the_moments_of_the_dense_hessian(run, dense):
-    density = stored_density(run)
-    assert density.size == len(dense[0])
+    """Within three standard errors by the law of random signs; two probes cannot estimate their own, where one
+    eigenvalue is nearly all of the trace."""
+    density, values = stored_density(run), np.linalg.eigvalsh(dense[0])
+    assert density.size == len(values)
     for power in (1, 2):
-        moment = density.moment(power)
-        expected = np.trace(np.linalg.matrix_power(dense[0], power)) / density.size
-        assert abs(moment.value - expected) < 3 * moment.error
+        powers = values**power
+        error = np.sqrt(2 * powers.var() / (density.size * SETTINGS["probes"]))
+        assert abs(density.moment(power).value - powers.mean()) < 3 * error
 
 
 def test_overlap_is_that_of_the_label_gradients(run, dense, shapes):
