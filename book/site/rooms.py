@@ -26,7 +26,7 @@ DOES = {
     "show": "figures and tables",
     "checks": "self-checks of the exercises",
     "study": "all runs beside the paper",
-    "runs": "one run: stages, stored and resumed",
+    "runs": "one run and its stages",
     "landscape": "planes, grids, lines of any loss",
     "oracles": "TorchQuantum, golden files",
     "curvature": "spectra of any symmetric product",
@@ -49,14 +49,12 @@ def draw_rooms(ax: Axes) -> Axes:
             left = (place - len(rooms) / 2) * (WIDTH + 0.3) + 0.15
             box = FancyBboxPatch((left, floor), WIDTH, HEIGHT, boxstyle="round,pad=0.02", fc="#EEF3F8", ec="#777777")
             ax.add_patch(box)
-            ax.text(left + 0.12, floor + 0.4, room, weight="bold", fontsize=9.5, va="center", color=INK)
-            ax.text(left + 0.12, floor + 0.16, DOES[room], fontsize=7.5, va="center", color=INK)
+            ax.text(left + 0.12, floor + 0.4, room, weight="bold", fontsize=9, va="center", color=INK)
+            ax.text(left + 0.12, floor + 0.16, DOES[room], fontsize=7, va="center", color=INK)
             steps = [str(number) for number, name in enumerate(WAY, start=1) if name == room]
             if steps:
                 right = left + WIDTH - 0.12
-                ax.text(
-                    right, floor + 0.31, ", ".join(steps), color=START_COLOR, weight="bold", ha="right", va="center"
-                )
+                ax.text(right, floor + 0.4, ", ".join(steps), color=START_COLOR, weight="bold", ha="right", va="center")
     ax.set(xlim=(-WIDTH - 0.5, WIDTH + 0.5), ylim=(-0.2, len(FLOORS)))
     ax.axis("off")
     return ax

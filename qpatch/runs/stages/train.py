@@ -177,7 +177,7 @@ STAGE = Stage(
     parameters={
         "variant": Parameter(
             variants.STANDARD,
-            "how the same arithmetic is rounded; the others are for `qpatch replicas`",
+            "how the same arithmetic is rounded; the others are for qpatch replicas",
             choices=tuple(variants.VARIANTS),
             said=False,
         )
