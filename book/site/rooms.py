@@ -52,9 +52,8 @@ def draw_rooms(ax: Axes) -> Axes:
             ax.text(left + 0.12, floor + 0.4, room, weight="bold", fontsize=9, va="center", color=INK)
             ax.text(left + 0.12, floor + 0.16, DOES[room], fontsize=7, va="center", color=INK)
             steps = [str(number) for number, name in enumerate(WAY, start=1) if name == room]
-            if steps:
-                right = left + WIDTH - 0.12
-                ax.text(right, floor + 0.4, ", ".join(steps), color=START_COLOR, weight="bold", ha="right", va="center")
+            style = {"color": START_COLOR, "fontsize": 9, "weight": "bold", "ha": "right", "va": "center"}
+            ax.text(left + WIDTH - 0.12, floor + 0.4, ", ".join(steps), **style)
     ax.set(xlim=(-WIDTH - 0.5, WIDTH + 0.5), ylim=(-0.2, len(FLOORS)))
     ax.axis("off")
     return ax
