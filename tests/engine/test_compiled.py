@@ -41,7 +41,7 @@ import os, signal, sys, torch
 from qpatch import PatchQNN, RunConfig
 
 torch.set_num_threads(2)
-model, images = PatchQNN(RunConfig(stride=10, depth=1, n_qubits=4, n_classes=4)), torch.ones(3, 14, 14)
+model, images = PatchQNN(RunConfig(stride=4, depth=1, image_size=8, n_qubits=4, n_classes=4)), torch.ones(3, 8, 8)
 expected = model(images)  # its threads are at work from here on
 child = os.fork()
 if not child:

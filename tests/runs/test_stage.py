@@ -43,7 +43,7 @@ SIXTH = Stage(
 
 
 @pytest.fixture
-def run(monkeypatch) -> RunFolder:
+def run(monkeypatch, shapes) -> RunFolder:
     monkeypatch.setitem(STAGES, "norm", SIXTH)  # the one line
     return store_training(TINY, LOSSES)
 
