@@ -18,6 +18,7 @@ import numpy as np
 from scipy.linalg import eigh_tridiagonal
 
 from qpatch.curvature.products import CountedProduct, Estimate, Operator
+from qpatch.curvature.recurrence import lanczos_steps
 
 
 @dataclass(frozen=True)
@@ -52,24 +53,8 @@ def lanczos(product: Operator, steps: int, start: np.ndarray) -> Ritz:
     start = np.asarray(start, np.float64)
     if steps < 1 or start.shape != (counted.size,) or not start.any():
         raise ValueError(f"{steps} steps from a start vector {start.shape}; take one or more, from a nonzero (n,)")
-    basis = np.empty((min(steps, counted.size), counted.size))
-    basis[0] = start / np.linalg.norm(start)
-    diagonal, beside = [], []
-    for step in range(len(basis)):
-        image = counted(basis[step])
-        if step:  # the entry above the diagonal must be the one below it
-            counted.check_symmetry(abs(basis[step - 1] @ image - beside[-1]), np.abs([*diagonal, *beside]).max())
-        diagonal.append(basis[step] @ image)
-        for _ in range(2):
-            image = image - (basis[: step + 1] @ image) @ basis[: step + 1]
-        beside.append(np.linalg.norm(image))
-        # Rounding leaves some eps of the matrix in the rest, and the vectors before may have amplified that: below this
-        # the rest's direction means little, and its weight, about the square of it, nothing.
-        rounding = counted.precision**0.75 * np.abs([*diagonal, *beside]).max()
-        if beside[-1] <= rounding or step + 1 == counted.size:
-            return _ritz(diagonal, [*beside[:-1], 0.0], counted.count)
-        if step + 1 < len(basis):
-            basis[step + 1] = image / beside[-1]
+    for _, diagonal, beside in lanczos_steps(counted, start, steps):
+        pass
     return _ritz(diagonal, beside, counted.count)
 
 

@@ -22,6 +22,10 @@ from qpatch.files import read_tensors, write_atomically
 KEPT_SECONDS = 0.2  # a faster product is computed again rather than kept
 
 
+class ConvergenceError(RuntimeError):
+    """An iteration ran out of products before it reached its tolerance."""
+
+
 class Operator(Protocol):
     """A symmetric matrix ``(n, n)`` that multiplies vectors ``(n,)`` of its dtype on its device."""
 

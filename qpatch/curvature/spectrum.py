@@ -10,14 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-from qpatch.curvature.products import CountedProduct, Estimate, Operator
+from qpatch.curvature.missed import End, missed_vectors
+from qpatch.curvature.products import ConvergenceError, CountedProduct, Estimate, Operator
 
 SHIFT = 4  # times the estimated magnitude
 ALWAYS_DENSE = 50  # parameters
-
-
-class ConvergenceError(RuntimeError):
-    """An iteration ran out of products before it reached its tolerance."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +80,7 @@ def extreme_eigenpairs(
         values, vectors = np.linalg.eigh(matrix)
         images = matrix @ vectors
     else:
-        values, vectors = _iterate(counted, k, smallest, tolerance, max_products, seed)
-        images = np.stack([counted(vector) for vector in vectors.T], axis=1)
+        values, vectors, images = _iterate(counted, k, smallest, tolerance, max_products, seed)
     vectors, images = _fix_signs(vectors, images)
     scale = np.abs(values).max() or 1.0
     residuals = np.linalg.norm(images - values * vectors, axis=0) / scale
@@ -105,11 +101,49 @@ def _check_numbers(k: int, smallest: int, size: int) -> None:
 
 
 def _iterate(counted, k, smallest, tolerance, max_products, seed):
-    """Eigenvalues ascending, the smallest ones and then the k largest, and their vectors."""
+    """Eigenvalues ascending, the smallest ones and then the k largest, their vectors and the images of these."""
     generator = np.random.default_rng(seed)
     magnitude = _magnitude(counted, generator.standard_normal(counted.size))
     if magnitude == 0:  # it maps a random vector to zero, so it is zero
-        return np.zeros(k + smallest), np.eye(counted.size, k + smallest)
+        return np.zeros(k + smallest), np.eye(counted.size, k + smallest), np.zeros((counted.size, k + smallest))
+    start = generator.standard_normal(counted.size)
+    # One run for both ends ("BE") costs less than two, but takes as many from each.
+    runs = [("BE", k, k)] if smallest == k else [("SA", smallest, 0), ("LA", 0, k)]
+    parts = []
+    for which, below, above in runs:
+        if not below + above:
+            continue
+        before = counted.count
+        vectors = _arpack(counted, which, below + above, magnitude, start, tolerance, max_products)
+        values, vectors, images = _rotated(vectors, np.stack([counted(vector) for vector in vectors.T], axis=1))
+        spent, slack = counted.count - before, tolerance * magnitude
+        while ends := _several(values, below, above, slack):
+            fresh = generator.standard_normal(counted.size)
+            more = missed_vectors(counted, vectors, ends, fresh, spent, max_products, magnitude)
+            if not more.size:
+                break
+            images = np.concatenate([images, np.stack([counted(vector) for vector in more.T], axis=1)], axis=1)
+            values, vectors, images = _rotated(np.concatenate([vectors, more], axis=1), images)
+        chosen = [*range(below), *range(len(values) - above, len(values))]
+        parts.append((values[chosen], vectors[:, chosen], images[:, chosen]))
+    return [np.concatenate(part, axis=-1) for part in zip(*parts, strict=True)]
+
+
+def _several(values: np.ndarray, below: int, above: int, slack: float) -> list[End]:
+    """The ends of ascending eigenvalues where copies may be missing: a single one at an end is it, however often."""
+    ends = [End(1.0, values[-above:], slack)] if above > 1 else []
+    return ends + ([End(-1.0, -values[:below], slack)] if below > 1 else [])
+
+
+def _rotated(vectors: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The Ritz values ascending, vectors and images of the span of orthonormal columns (Rayleigh-Ritz)."""
+    matrix = vectors.T @ images
+    values, rotation = np.linalg.eigh((matrix + matrix.T) / 2)
+    return values, vectors @ rotation, images @ rotation
+
+
+def _arpack(counted, which, wanted, magnitude, start, tolerance, max_products) -> np.ndarray:
+    """Eigenvectors as ARPACK finds them from one start."""
     # ARPACK's tolerance is relative to each eigenvalue, so one near zero would never converge. A shift well beyond the
     # spectrum makes all of them about as large, and the tolerance relative to the shift.
     shift = SHIFT * magnitude
@@ -118,27 +152,16 @@ def _iterate(counted, k, smallest, tolerance, max_products, seed):
         return counted(vector.ravel()) + shift * vector.ravel()
 
     operator = LinearOperator((counted.size, counted.size), shifted, dtype=np.float64)
-    start = generator.standard_normal(counted.size)
-    # One run for both ends ("BE") costs less than two, but takes as many from each.
-    runs = [("BE", 2 * k)] if smallest == k else [("SA", smallest), ("LA", k)]
-    values, vectors = [], []
-    for which, wanted in runs:
-        if not wanted:
-            continue
-        n_vectors = min(counted.size, max(3 * wanted, 20))
-        options = {"ncv": n_vectors, "tol": tolerance / (SHIFT + 1), "v0": start}
-        options["maxiter"] = max(1, max_products // (n_vectors - wanted))  # restarts
-        try:
-            found, basis = eigsh(operator, wanted, which=which, **options)
-        except ArpackNoConvergence as error:
-            raise ConvergenceError(
-                f"{len(error.eigenvalues)} of {wanted} eigenvalues converged to {tolerance:g} within {counted.count}"
-                f" products; raise max_products ({max_products}) or the tolerance, or ask for fewer eigenvalues"
-            ) from error
-        order = np.argsort(found)
-        values.append(found[order] - shift)
-        vectors.append(basis[:, order])
-    return np.concatenate(values), np.concatenate(vectors, axis=1)
+    n_vectors = min(counted.size, max(3 * wanted, 20))
+    options = {"ncv": n_vectors, "tol": tolerance / (SHIFT + 1), "v0": start}
+    options["maxiter"] = max(1, max_products // (n_vectors - wanted))  # restarts
+    try:
+        return eigsh(operator, wanted, which=which, **options)[1]
+    except ArpackNoConvergence as error:
+        raise ConvergenceError(
+            f"{len(error.eigenvalues)} of {wanted} eigenvalues converged to {tolerance:g} within {counted.count}"
+            f" products; raise max_products ({max_products}) or the tolerance, or ask for fewer eigenvalues"
+        ) from error
 
 
 def _magnitude(counted: CountedProduct, start: np.ndarray, n_products: int = 5) -> float:
