@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "spectrum": ["extreme_eigenpairs", "trace"],
         "density": ["Ritz", "SpectralDensity", "lanczos", "spectral_density"],
         "power": ["dense_hessian", "hessian_vector_product", "power_iteration"],
+        "convergence": ["near_eigenvector", "settled"],
         "outliers": ["count_outliers"],
         "structure": ["explained", "interactions", "largest_of_blocks", "participation", "subspace_overlap"],
         "bound": ["factors"],

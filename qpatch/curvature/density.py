@@ -53,8 +53,7 @@ def lanczos(product: Operator, steps: int, start: np.ndarray) -> Ritz:
     start = np.asarray(start, np.float64)
     if steps < 1 or start.shape != (counted.size,) or not start.any():
         raise ValueError(f"{steps} steps from a start vector {start.shape}; take one or more, from a nonzero (n,)")
-    for _, diagonal, beside in lanczos_steps(counted, start, steps):
-        pass
+    *_, (_, diagonal, beside) = lanczos_steps(counted, start, steps)
     return _ritz(diagonal, beside, counted.count)
 
 

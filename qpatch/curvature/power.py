@@ -6,7 +6,6 @@ A loss takes a vector ``(n,)`` and returns a scalar tensor. The largest eigenval
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ import pyhessian
 import torch
 from torch import nn
 
+from qpatch.curvature.convergence import near_eigenvector, settled
 from qpatch.curvature.products import Operator, Product
 
 Loss = Callable[[torch.Tensor], torch.Tensor]
@@ -24,14 +24,19 @@ class PowerIteration:
     """Outcome of a power iteration.
 
     Attributes:
-        eigenvalue: what PyHessian returns, the last but one estimate: the eigenvalue of largest magnitude.
-        estimates: the Rayleigh quotient of every iteration.
+        eigenvalue: what PyHessian returns, the last but one estimate: the eigenvalue of largest magnitude, which may be
+            negative.
+        estimates: the Rayleigh quotient ``v' H v`` of every iteration.
+        residuals: ``||H v - (v' H v) v||`` of each: an eigenvalue, though not always the one of largest magnitude, lies
+            that near to the estimate.
         eigenvector: the last normalised iterate, ``(n,)``.
-        converged: whether the relative change fell below the tolerance before the iterations ran out.
+        converged: whether the relative change fell below the tolerance before the iterations ran out, and the last
+            residual is as small as that makes it: see `convergence`.
     """
 
     eigenvalue: float
     estimates: list[float]
+    residuals: list[float]
     eigenvector: torch.Tensor
     converged: bool
 
@@ -75,10 +80,9 @@ def power_iteration(
         torch.manual_seed(seed)
         eigenvalues, eigenvectors = wrapped.eigenvalues(maxIter=max_iterations, tol=tolerance, top_n=1)
     estimates = wrapped.estimates
-    # Out of iterations PyHessian returns the last estimate, not the last but one, so the estimates must tell.
-    changes = [abs(new - old) / (abs(old) + 1e-6) for old, new in itertools.pairwise(estimates)]
-    converged = bool(changes) and changes[-1] < tolerance
-    return PowerIteration(eigenvalues[0], estimates, eigenvectors[0][0], converged)
+    # PyHessian does not say whether it ran out of iterations, so the estimates must tell.
+    converged = settled(estimates, tolerance) and near_eigenvector(estimates[-1], wrapped.residuals[-1], tolerance)
+    return PowerIteration(eigenvalues[0], estimates, wrapped.residuals, eigenvectors[0][0], converged)
 
 
 class _OnProduct(pyhessian.hessian):
@@ -90,7 +94,7 @@ class _OnProduct(pyhessian.hessian):
         self.device = product.device
         self.full_dataset = True
         self.product = product
-        self.estimates = []
+        self.estimates, self.residuals = [], []
 
     def dataloader_hv_product(self, v):
         vector = v[0].to(self.product.device, self.product.dtype)
@@ -101,4 +105,5 @@ class _OnProduct(pyhessian.hessian):
                 f"Hessian-vector product {len(self.estimates)} is not finite; check the loss there"
             )
         self.estimates.append(estimate)
+        self.residuals.append(torch.linalg.vector_norm(image - estimate * vector).item())
         return estimate, [image]

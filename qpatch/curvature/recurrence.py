@@ -37,9 +37,9 @@ def lanczos_steps(
     """
     room = counted.size - (0 if outside is None else outside.shape[1])
     basis = np.empty((min(steps, room), counted.size))
-    diagonal, beside = [], []
+    diagonal, beside, image = [], [], start
     for step in range(len(basis)):
-        vector = start if step == 0 else image
+        vector = image
         for _ in range(0 if outside is None else 2):
             vector = vector - outside @ (outside.T @ vector)
         basis[step] = vector / np.linalg.norm(vector)

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from qpatch.curvature.loss import LossCurvature
 from qpatch.curvature.power import dense_hessian, hessian_vector_product, power_iteration
+from qpatch.curvature.products import Product
 from qpatch.model.qnn import PatchQNN
 from qpatch.model.training import Trainer
 
@@ -53,6 +54,35 @@ def test_running_out_of_iterations_is_not_convergence(max_iterations):
     result = iterate(symmetric([5.0, 4.9, 4.8, 0.1]), tolerance=1e-9, max_iterations=max_iterations)
     assert len(result.estimates) == max_iterations
     assert not result.converged
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("opposite", [-2.4978, -2.49, -2.4])
+def test_where_the_extremes_are_of_nearly_one_magnitude_it_has_not_converged_unless_it_is_there(opposite, seed):
+    """At such a saddle estimates change little while the iterate holds both eigenvectors, and no residual is small."""
+    matrix = symmetric([2.4978, opposite, *[0.0] * 38])
+    result = iterate(matrix, seed=seed)
+    there = min(abs(result.eigenvalue - extreme) for extreme in (2.4978, opposite))
+    assert there < 0.05 or not result.converged
+    # So near a true eigenvalue lies; PyHessian's vectors are 2e-6 too short.
+    assert min(abs(result.estimates[-1] - value) for value in (2.4978, opposite, 0)) < result.residuals[-1] + 1e-5
+
+
+def test_a_residual_stands_beside_every_estimate():
+    """By the vectors that were asked for, which are of length one but for 2e-6."""
+    matrix, vectors = symmetric([5.0, -4.0, 3.0, 0.1]), []
+    result = iterate(Product(lambda vector: vectors.append(vector) or matrix @ vector, matrix[0]), seed=3)
+    for vector, estimate, residual in zip(vectors, result.estimates, result.residuals, strict=True):
+        assert estimate == pytest.approx((vector @ matrix @ vector).item(), rel=1e-12)
+        assert residual == pytest.approx((matrix @ vector - estimate * vector).norm().item(), rel=1e-9)
+
+
+@pytest.mark.parametrize("eigenvalues", [[5.0, 4.9, 4.5, 0.1], [5.0, *[4.0] * 30], [-5.0, 4.0, 1.0], [5.0, -4.4, 0.0]])
+def test_the_residual_of_an_ordinary_spectrum_confirms_the_estimate(eigenvalues):
+    """Close eigenvalues of one sign make it stop early, as PyHessian does, but where it has converged to its bounds."""
+    result = iterate(symmetric(eigenvalues))
+    assert result.converged
+    assert result.residuals[-1] < 0.1 * abs(result.estimates[-1])
 
 
 def test_at_most_a_hundred_products_by_default():

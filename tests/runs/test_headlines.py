@@ -59,7 +59,7 @@ def test_sound_results_have_no_problems(run):
         ("iterations.csv", 5, "loss", np.inf, "iterations.csv holds a loss or an accuracy that cannot be"),
         ("iterations.csv", 5, "accuracy", -0.1, "iterations.csv holds a loss or an accuracy that cannot be"),
         ("eigenvalue.csv", 1, "estimate", 4.0005, "lambda_max is 4.0, but the estimates in eigenvalue.csv give 4.0005"),
-        ("eigenvalue.csv", 2, "estimate", 4.5, "converged is True, but the last change in eigenvalue.csv says False"),
+        ("eigenvalue.csv", 2, "estimate", 4.5, "converged is True, but eigenvalue.csv says False"),
         ("eigenvalue.csv", 0, "estimate", np.nan, "eigenvalue.csv holds a value that is not finite"),
         ("landscape.csv", 4, "loss", np.nan, "landscape.csv or trajectory.csv holds a value that is not finite"),
         ("landscape.csv", 4, "loss", -1.0, "landscape.csv holds a loss below zero"),
@@ -87,7 +87,7 @@ def test_a_number_that_was_altered_is_found(run, name, row, column, value, messa
     [
         ("train", {"best_epoch": 1}, "best_epoch is not the epoch of least training loss"),
         ("hessian", {"lambda_max": 4.001}, "lambda_max is 4.001, but the estimates in eigenvalue.csv give 4.0"),
-        ("hessian", {"converged": False}, "converged is False, but the last change in eigenvalue.csv says True"),
+        ("hessian", {"converged": False}, "converged is False, but eigenvalue.csv says True"),
         ("landscape", {"ratios": [0.75, 0.18]}, "the ratios of explained variance are not those of the path"),
         ("landscape", {"best_epoch": 1}, "the landscape is that of epoch 1, the best epoch is 2"),
         ("landscape", {"parameters": {"margin": 2.0}}, "does not span the path in trajectory.csv with a margin of 2"),
@@ -133,3 +133,59 @@ def test_out_of_iterations_the_last_estimate_is_the_value(run):
     assert headline_problems(run) == []
     alter(run, "eigenvalue.csv", 1, "estimate", 5.0)
     assert headline_problems(run) == ["lambda_max is 4.0, but the estimates in eigenvalue.csv give 5.0"]
+
+
+def test_residuals_beside_the_estimates_decide_with_them(run):
+    """At a saddle of two equal magnitudes estimates do not change; runs stored without residuals stay as they are."""
+    run.write_csv("eigenvalue.csv", pd.DataFrame({"estimate": [3.0, 4.0, 4.001], "residual": [2.0, 1.0, 0.1]}))
+    assert headline_problems(run) == []
+    alter(run, "eigenvalue.csv", 2, "residual", 1.0)
+    assert headline_problems(run) == ["converged is True, but eigenvalue.csv says False"]
+    restate(run, "hessian", converged=False)
+    assert headline_problems(run) == []
+    alter(run, "eigenvalue.csv", 0, "residual", np.nan)
+    assert headline_problems(run) == ["eigenvalue.csv holds a value that is not finite"]
+
+
+def restate_ends(run: RunFolder, lambda_min: float, lambda_max: float, **values) -> None:
+    alter(run, "eigenvalues.csv", 0, "eigenvalue", lambda_max)
+    alter(run, "eigenvalues.csv", 2, "eigenvalue", lambda_min)
+    restate(run, "spectrum", lambda_min=lambda_min, lambda_max=lambda_max, **values)
+
+
+@pytest.mark.parametrize(
+    ("hessian", "low", "high", "fits"),
+    [
+        (-4.079, -4.08, 2.136, True),  # of largest magnitude is the smallest one
+        (-4.079, -0.5, 2.136, False),
+        (-4.079, -0.5, 4.08, False),
+        (2.136, -4.08, 2.136, False),  # an eigenvalue, but not that of largest magnitude
+        (4.0, -0.5, 4.3, True),  # stopped early
+        (4.0, -0.5, 3.99, False),  # a Rayleigh quotient beyond the largest eigenvalue
+        (4.0, -0.5, 8.0, False),
+        (1.3, -4.0, 4.0, True),  # with both ends of one magnitude it may end anywhere
+        (4.5, -4.0, 4.0, False),
+    ],
+)
+def test_the_hessians_and_the_spectrums_records_may_not_contradict(run, hessian, low, high, fits):
+    """One has the eigenvalue of largest magnitude, the other both ends, here of the same images."""
+    store_hessian(run, [hessian / 2, hessian, 1.0001 * hessian], {"tolerance": 1e-3})
+    power = low if -low > high else high
+    restate_ends(run, low, high, power_iteration=power, gauss_newton_lambda_max=high)
+    message = f"lambda_max, of largest magnitude, is {hessian} in hessian.json, which cannot be with eigenvalues from"
+    assert headline_problems(run) == ([] if fits else [f"{message} {low} to {high}"])
+
+
+@pytest.mark.parametrize(("hessian", "fits"), [(6.0, True), (-21.0, False), (1.0, True), (0.1, False), (40.0, False)])
+def test_on_other_images_the_records_may_differ_by_their_sampling(run, hessian, fits):
+    """The spectrum on 60 images, the Hessian on 36: five times the magnitude more or less may be chance."""
+    store_hessian(run, [hessian / 2, hessian, 1.0001 * hessian], {"tolerance": 1e-3, "subset": 36})
+    restate_ends(run, -0.5, 4.0)
+    assert bool(headline_problems(run)) != fits
+
+
+def test_where_the_hessian_has_not_converged_its_estimate_need_only_lie_between(run):
+    store_hessian(run, [3.0, 2.0], {"tolerance": 1e-3})
+    assert headline_problems(run) == []
+    store_hessian(run, [3.0, 4.5], {"tolerance": 1e-3})
+    assert len(headline_problems(run)) == 1

@@ -248,6 +248,7 @@ def test_hessian_is_that_of_the_best_epoch_over_all_training_images(trained, sha
     record = run.record("hessian")
     assert (record["lambda_max"], record["converged"]) == (expected.eigenvalue, expected.converged)
     assert run.eigenvalue_estimates().tolist() == expected.estimates
+    assert run.table("eigenvalue.csv")["residual"].tolist() == expected.residuals
     assert record["parameters"] == {"tolerance": 1e-5, "max_iterations": 50, "start_seed": 3}
     assert run.state("hessian") == "done"
 

@@ -1,7 +1,8 @@
 """The spectrum stage: both ends of the Hessian's spectrum at the best epoch, its density, and its structure.
 
-On a stratified subset of the training images, or on all of them. The analyses know nothing of the QNN
-(`qpatch.curvature`); this module hands them the products of one.
+On a stratified subset of the training images, or on all of them. In its record ``lambda_max`` and ``lambda_min`` are
+the algebraically largest and smallest eigenvalue; the Hessian stage's ``lambda_max`` is the one of larger magnitude.
+The analyses know nothing of the QNN (`qpatch.curvature`); this module hands them the products of one.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ TRACE_PRODUCTS = 30
 BLOCK_RESIDUAL = 1e-2  # of the blocks' eigenvalues, relative: they are many, and compared only
 BLOCK_PRODUCTS = 30  # what one takes (measured: 28)
 POWER_ITERATION = 0.8  # of the largest magnitude: it stops early where eigenvalues are close, some per cent too low
+OPPOSITES = 0.95  # smaller magnitude over the larger: where the two extremes are that close, it may end anywhere
+SAMPLING = 30  # over the root of their number: how far other images may move an eigenvalue (stored runs: 19)
 SIGMAS = 6  # standard errors between two estimates of one trace
 CLOSE = 1e-5  # relative: what float32 and printed digits leave of a number that was computed in another order
 # Gauss-Newton may explain a little more than all of an eigenvalue, where the remainder is negative along it.
@@ -161,17 +164,35 @@ def _problems(run: RunFolder) -> Iterator[str]:
     if (worst := eigenvalues["residual"].max()) > parameters.get("residual", np.inf):
         yield f"an eigenvalue in eigenvalues.csv has the residual {worst:.3g}, more than {parameters['residual']:g}"
     yield from _counts(run, eigenvalues.query("end == 'largest'"))
-    # A Rayleigh quotient lies between the extremes; power iteration's tends to the one of larger magnitude.
-    low, high, power = (record[name] for name in ("lambda_min", "lambda_max", "power_iteration"))
-    scale = max(abs(low), abs(high))
-    if not low - CLOSE * scale <= power <= high + CLOSE * scale or abs(power) < POWER_ITERATION * scale:
-        yield f"power_iteration is {power}, which cannot be with eigenvalues from {low} to {high}"
+    yield from _power_iterations(run, worst)
     weights = density.groupby("probe")["weight"].sum()
     if not np.allclose(weights, 1, atol=1e-4):
         worst = weights.iloc[(weights - 1).abs().argmax()]
         yield f"the weights of a probe in density.csv sum to {worst:.6g}, not to one"
         return
     yield from _trace(run, density)
+
+
+def _power_iterations(run: RunFolder, residual: float) -> Iterator[str]:
+    """What power iterations found, here and in the Hessian stage, and what cannot be by the two ends of the spectrum.
+
+    A Rayleigh quotient lies between the extremes, and that of a power iteration tends to the one of larger magnitude.
+    On other images an eigenvalue is another one, the more, the fewer they are.
+    """
+    record, hessian = run.record("spectrum"), run.record("hessian")
+    low, high = record["lambda_min"], record["lambda_max"]
+    smaller, scale = sorted((abs(low), abs(high)))
+    stated = [(f"power_iteration is {record['power_iteration']}", record["power_iteration"], True, CLOSE)]
+    if hessian and run.state("hessian") == "done":
+        images = images_used(run.config, hessian["parameters"].get("subset", 0)), record["images_used"]
+        room = residual + CLOSE + (SAMPLING / min(images) ** 0.5 if images[0] != images[1] else 0)
+        words = f"lambda_max, of largest magnitude, is {hessian['lambda_max']} in hessian.json"
+        stated.append((words, hessian["lambda_max"], hessian["converged"], room))
+    for words, value, converged, room in stated:
+        tends = converged and (low > 0 or high < 0 or smaller < OPPOSITES * scale)
+        share = POWER_ITERATION / (1 + room) if tends else 0
+        if not low - room * scale <= value <= high + room * scale or abs(value) < share * scale:
+            yield f"{words}, which cannot be with eigenvalues from {low} to {high}"
 
 
 def _counts(run: RunFolder, largest: pd.DataFrame) -> Iterator[str]:
