@@ -12,7 +12,8 @@ spread among themselves. Of random matrices without outliers (GOE, Wishart; 100 
 gap of score 5. Independent random eigenvalues cluster, and reach 5 more often than not: for those the rule is no test.
 
 Only what is known counts: an eigenvalue whose Ritz residual is 0.1 % of it or less. An unresolved Ritz value may stand
-in for the bulk, moved outwards by its residual, but is never counted, nor is what lies inside it.
+in for the bulk, moved outwards by its residual, but is never counted, nor is what lies inside it. Of an eigenvalue of
+several copies each counts: `extreme_eigenpairs` finds all, while Ritz values of one start hold it once.
 """
 
 from __future__ import annotations
