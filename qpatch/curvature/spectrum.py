@@ -60,8 +60,8 @@ def extreme_eigenpairs(
 
     An eigenvalue of several copies is found as often as it is there: an iteration that starts at random, orthogonal to
     what was found, ends with an eigenvalue that was missed, or when none is left with a probability of 99 %, or at the
-    latest after as many products as the first iteration took. Where outliers lie above a bulk it takes 10 to 20
-    products (4 to 6 % more for 20 largest and one smallest), for several at the edge of a dense bulk as well up to a
+    latest after as many products as the first iteration took. Where outliers lie above a bulk it takes 10 to 35
+    products (4 to 16 % more for 20 largest and one smallest), for several at the edge of a dense bulk as well up to a
     half more, for a single one at an end none.
 
     Args:
