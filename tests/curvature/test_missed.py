@@ -19,7 +19,8 @@ SPECTRA = {  # with 5 of each end it reaches, more copies than that, or fewer, o
     "eight above": np.concatenate([np.ones(8), BULK]),
     "five above, a sixth near": np.concatenate([np.ones(5), [0.99], BULK]),
     "two and three": np.concatenate([[2.0, 2.0, 1.0, 1.0, 1.0], BULK]),
-    "one far above, six near the bulk": np.concatenate([[100.0], np.full(6, 1.0), BULK]),
+    # Not so far that the tolerance, relative to it, reaches the spacing of the bulk.
+    "one far above, six near the bulk": np.concatenate([[10.0], np.full(6, 1.0), BULK]),
     "five at either end": np.concatenate([np.ones(5), -np.ones(5), BULK]),
     "five below": np.concatenate([[3.0, 2.0], -np.ones(5), BULK]),
     "a bulk of pairs": np.repeat(np.linspace(1, 3, 200) ** 3, 2),
