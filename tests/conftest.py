@@ -11,13 +11,20 @@ from qpatch.data import load_dataset
 from qpatch.runs.store import RunFolder
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def one_thread():
-    """The matrices are tiny: a second thread gains nothing, and costs much where the cores are busy."""
-    n_threads = torch.get_num_threads()
+    """The matrices are tiny: a second thread gains nothing, and costs much where the cores are busy.
+
+    Of the whole session, since fixtures of a module come before those of its tests.
+    """
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def one_thread_again():
+    """After a test that sets another number."""
     yield
-    torch.set_num_threads(n_threads)
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -21,11 +21,8 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def quick_file(tmp_path_factory):
     """What a quick run of all parts writes."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     file = tmp_path_factory.mktemp("benchmarks") / "quick.json"
     main(["--quick", "--output", str(file)])
-    torch.set_num_threads(threads)
     return file
 
 
