@@ -183,7 +183,8 @@ def _power_iterations(run: RunFolder, residual: float) -> Iterator[str]:
     low, high = record["lambda_min"], record["lambda_max"]
     smaller, scale = sorted((abs(low), abs(high)))
     stated = [(f"power_iteration is {record['power_iteration']}", record["power_iteration"], True, CLOSE)]
-    if hessian and run.state("hessian") == "done":
+    # What is not finite is that stage's own problem.
+    if hessian and run.state("hessian") == "done" and np.isfinite(hessian["lambda_max"]):
         images = images_used(run.config, hessian["parameters"].get("subset", 0)), record["images_used"]
         room = residual + CLOSE + (SAMPLING / min(images) ** 0.5 if images[0] != images[1] else 0)
         words = f"lambda_max, of largest magnitude, is {hessian['lambda_max']} in hessian.json"
