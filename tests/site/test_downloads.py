@@ -28,7 +28,7 @@ def test_notebook_is_complete_and_names_its_kernel(name):
     cells = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     code = "\n".join(line for line in cells.split("\n") if not line.startswith("%"))  # magics are no Python
     modules = [node.module for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom) and node.module]
-    assert any(module.split(".")[0] == "qpatch" for module in modules)
+    assert {module.split(".")[0] for module in modules} & {"qpatch", "book"}
 
 
 @pytest.mark.parametrize("name", [name for name in NOTEBOOKS if "/reports/mnist" not in name])
