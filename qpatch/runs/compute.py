@@ -124,9 +124,15 @@ def train(
 
 def _framed(stage: Stage, config: RunConfig, device: str, data, replace: bool, values: dict, **options) -> RunFolder:
     run, target, recorded = RunFolder(config), choose_device(device), stage.recorded(values)
-    if not replace and run.state(stage.name, recorded) == "done":
+
+    def is_there() -> bool:
+        return not replace and run.state(stage.name, recorded) == "done"
+
+    if is_there():
         return run
     with run.locked():
+        if is_there():  # another process has computed it meanwhile
+            return run
         if not replace:
             run.refuse_to_replace(stage.name, recorded)
         began, code = time.perf_counter(), provenance.code_version()

@@ -21,6 +21,7 @@ NUMBER, WHOLE, TEXT, TRUTH = ({"type": name} for name in ("number", "integer", "
 POSITIVE, NOT_NEGATIVE = NUMBER | {"exclusiveMinimum": 0}, NUMBER | {"minimum": 0}
 SHARE, COUNT = NUMBER | {"minimum": 0, "maximum": 1 + 1e-6}, WHOLE | {"minimum": 0}  # a share of all may be rounded up
 EPOCH = WHOLE | {"minimum": -1}
+CLOSE = 1e-5  # relative: what float32 and printed digits leave of a number that was computed in another order
 
 
 def record_of(properties: dict[str, dict], optional: Sequence[str] = ()) -> dict:

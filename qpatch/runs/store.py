@@ -123,13 +123,7 @@ class RunFolder:
         Raises:
             ResultError: it is not there, which is so for every run that came with a clone.
         """
-        name = "trajectory.safetensors"
-        if not self.file(name).exists() and self.state("train") == "done":
-            raise ResultError(
-                f"{self.file(name)} is missing: a run's whole path is not published. To go on from it, train the run"
-                f" yourself in a folder of your own, with QPATCH_RESULTS=<folder> before the same command"
-            )
-        return read_tensors(self.existing(name))["angles"].numpy()
+        return read_tensors(self.existing("trajectory.safetensors"))["angles"].numpy()
 
     def plane(self) -> dict[str, torch.Tensor]:
         """The trajectory's ``mean`` ``(n_angles,)`` and two ``components`` ``(2, n_angles)``, float32."""
@@ -207,6 +201,11 @@ class RunFolder:
     def existing(self, name: str) -> Path:
         """Where a file is, which must be there."""
         file = self.file(name)
+        if not file.exists() and name in CACHED and self.state("train") == "done":
+            raise ResultError(
+                f"{file} is missing: a run's whole path is not published. To go on from it, train the run"
+                f" yourself in a folder of your own, with QPATCH_RESULTS=<folder> before the same command"
+            )
         if not file.exists():
             raise ResultError(f"{file} is missing; {self.remedy}")
         return file

@@ -93,7 +93,7 @@ def execute_sweep(
             elif remaining:
                 report(remaining.finish(begun[number].run.run_id, **json.loads(line)))
     finally:
-        _end([begun[number].process for number in working])
+        _end([worker.process for worker in begun.values() if worker.process and worker.process.poll() is None])
     return [outcomes[number] for number in sorted(outcomes)]
 
 

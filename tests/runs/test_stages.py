@@ -176,6 +176,14 @@ def test_the_digest_of_a_data_set_sees_every_image_and_label(shapes):
         assert Dataset(shapes.test, changed).digest() != digest
 
 
+@pytest.mark.parametrize("stage", ["landscape", "slices"])
+def test_a_published_run_without_its_path_says_where_to_get_one(trained, shapes, stage):
+    """To run the same command again would find nothing to do."""
+    trained.file("trajectory.safetensors").unlink()
+    with pytest.raises(ResultError, match=r"whole path is not published.*QPATCH_RESULTS=<folder> before the same"):
+        compute_stage(stage, WILD, "cpu", data=shapes)
+
+
 def test_the_record_names_the_code_at_the_start_of_the_stage(shapes, monkeypatch):
     versions = iter(["0.1.0+aaaaaaa", "0.1.0+bbbbbbb"])
     monkeypatch.setattr("qpatch.runs.provenance.code_version", lambda: next(versions))

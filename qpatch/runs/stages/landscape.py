@@ -10,15 +10,13 @@ import lazy_loader
 
 from qpatch import landscape, model
 from qpatch.config import RunConfig
-from qpatch.runs.stage import EPOCH, SHARE, Outcome, Parameter, Stage, list_of
+from qpatch.runs.stage import CLOSE, EPOCH, SHARE, Outcome, Parameter, Stage, list_of
 
 if TYPE_CHECKING:
     from qpatch.runs.compute import Work
     from qpatch.runs.store import RunFolder
 
 np, pd, torch = (lazy_loader.load(name) for name in ("numpy", "pandas", "torch"))
-
-CLOSE = 1e-5  # relative: what float32 and printed digits leave of a number that was computed in another order
 
 
 def compute(work: Work, n_points: int, margin: float) -> Outcome:

@@ -17,6 +17,7 @@ from qpatch import curvature, landscape, model
 from qpatch.config import RunConfig
 from qpatch.runs import readings
 from qpatch.runs.stage import (
+    CLOSE,
     COUNT,
     EPOCH,
     NOT_NEGATIVE,
@@ -48,7 +49,6 @@ ALONG_RESIDUAL = 1e-3  # of an eigenpair along the path, relative
 LOWER_STEPS = 20  # of Lanczos, to see whether a negative curvature is among the largest in magnitude
 ROOM = 1.1  # of the grid, times the farthest that the path gets from the minimum on its own plane
 PRODUCTS = 200  # about, of the curvature on planes and along the path
-CLOSE = 1e-5  # relative: what float32 and printed digits leave of a number that was computed in another order
 PLANE = record_of(
     {"ratios": list_of(SHARE, 2), "hessian": list_of(list_of(NUMBER, 2), 2), "of_trace": NUMBER}
     | {"of_trace_error": NOT_NEGATIVE, "of_most": SHARE}

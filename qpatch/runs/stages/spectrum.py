@@ -17,6 +17,7 @@ import lazy_loader
 from qpatch import curvature, model
 from qpatch.config import RunConfig
 from qpatch.runs.stage import (
+    CLOSE,
     COUNT,
     NOT_NEGATIVE,
     NUMBER,
@@ -42,7 +43,6 @@ POWER_ITERATION = 0.8  # of the largest magnitude: it stops early where eigenval
 OPPOSITES = 0.95  # smaller magnitude over the larger: where the two extremes are that close, it may end anywhere
 SAMPLING = 30  # over the root of their number: how far other images may move an eigenvalue (stored runs: 19)
 SIGMAS = 6  # standard errors between two estimates of one trace
-CLOSE = 1e-5  # relative: what float32 and printed digits leave of a number that was computed in another order
 # Gauss-Newton may explain a little more than all of an eigenvalue, where the remainder is negative along it.
 PART = NUMBER | {"minimum": 0, "maximum": 1.1}
 
