@@ -25,8 +25,10 @@ CHROMIUM_ARGUMENTS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no other host answers, so none is waited for
 ]
 
-# What can be seen only once mathematics is set and every image, lazy ones too, has loaded or failed.
+# What can be seen only once mathematics is set and every image, lazy ones too, has loaded or failed. Deferred scripts,
+# MathJax among them, have run when the page has loaded, and not before: a busy machine is idle on the network first.
 SETTLE = """async () => {
+  if (document.readyState !== "complete") await new Promise(done => addEventListener("load", done));
   await window.MathJax?.startup?.promise;
   await Promise.all([...document.images].map(image => {
     image.loading = "eager";

@@ -107,6 +107,19 @@ def test_heavy_page(problems_of, tmp_path):
     assert problem.startswith("weighs 2.00 MB of its own, at most 2 MB are allowed: /data.json 2.00 MB")
 
 
+# As MathJax sets formulas: in a deferred script, long fetched when the parser, which pauses after each script of a
+# busy page, comes to its end. The network is idle meanwhile.
+LATE_FORMULA = f"""<span class="math">x</span>
+<script src="formula.js" defer></script>
+{"<script>for (const end = Date.now() + 400; Date.now() < end;);</script><p>Text.</p>" * 6}"""
+FORMULA = "document.querySelector('.math').append(document.createElement('mjx-container'));"
+
+
+def test_busy_page_is_waited_for(problems_of, tmp_path):
+    (tmp_path / "formula.js").write_text(FORMULA)
+    assert problems_of(LATE_FORMULA) == []
+
+
 def test_page_that_ignores_the_reader(problems_of):
     assert problems_of("", head="<script>document.documentElement.dataset.theme = 'light'</script>") == [
         "theme is 'light' for a reader who prefers 'dark'"
