@@ -10,7 +10,7 @@ from qpatch.show.plots import INK, START_COLOR
 # From the top floor down, as the contract in pyproject.toml has them; each imports only from floors below it.
 FLOORS = (
     ("cli",),
-    ("show", "checks"),
+    ("show",),
     ("study",),
     ("runs",),
     ("landscape", "oracles"),
@@ -24,7 +24,6 @@ FLOORS = (
 DOES = {
     "cli": "the command qpatch",
     "show": "figures and tables",
-    "checks": "self-checks of the exercises",
     "study": "all runs beside the paper",
     "runs": "one run and its stages",
     "landscape": "planes, grids, lines of any loss",

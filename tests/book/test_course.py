@@ -7,11 +7,11 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from book.checks.compare import AnswerError
 from book.site import course, kept
 from book.site.exercises import ExerciseError, exercises_of, overview, pages
 from book.site.myst import collect_labels, parser
 from book.site.nursery import Nursery, is_possible
-from qpatch.checks.compare import AnswerError
 from qpatch.files import PROJECT
 from qpatch.runs.sweep import THREAD_VARIABLES, environment
 
@@ -217,7 +217,7 @@ def test_a_stub_has_signature_and_docstring_of_what_is_checked_and_no_more(tmp_p
         ExerciseError, match="ex-new: the check uses 'check', which neither question nor solution binds"
     ):
         _ = exercise.stub
-    complete = _page(tmp_path, solution=SOLUTION.replace("import math", "import math\nfrom qpatch.checks import check"))
+    complete = _page(tmp_path, solution=SOLUTION.replace("import math", "import math\nfrom book.checks import check"))
     (exercise,) = exercises_of(complete)
     stub = 'def double(x, *, y=1):\n    """Twice x."""\n    raise NotImplementedError("ex-new: your code")'
     assert exercise.stub.endswith(stub)

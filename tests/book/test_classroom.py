@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from qpatch.checks.classroom import largest_eigenvalue, small_config, trained
+from book.checks.classroom import largest_eigenvalue, small_config, trained
 from qpatch.config import ConfigError
 from qpatch.curvature.loss import LossCurvature
 from qpatch.model.flat import flat_parameters
