@@ -77,16 +77,12 @@ def missed_vectors(
     They are converged to half of the slack. More copies may be left: ask again with these among the known.
 
     Args:
-        counted: the matrix.
+        counted, magnitude: the matrix, and about its largest eigenvalue's.
         known: orthonormal columns ``(n, c)`` of the eigenvectors found so far.
         ends: what was found at each.
         start: a random vector ``(n,)``.
         patience: products after which nothing is taken for missing if nothing was seen, though the risk be larger.
-        most: products to converge in what was seen.
-        magnitude: of the matrix.
-
-    Raises:
-        ConvergenceError: an eigenvalue was missed, and the products ran out.
+        most: products in which what was seen must converge, or ConvergenceError is raised.
     """
     certain = math.log(counted.size**0.5 / RISK)
     for basis, diagonal, beside in lanczos_steps(counted, start, max(patience, most), known, magnitude):

@@ -8,21 +8,17 @@ import numpy as np
 
 from qpatch.curvature.products import CountedProduct
 
-Step = tuple[np.ndarray, list[float], list[float]]
-
 
 def lanczos_steps(
     counted: CountedProduct, start: np.ndarray, steps: int, outside: np.ndarray | None = None, scale: float = 0.0
-) -> Iterator[Step]:
+) -> Iterator[tuple[np.ndarray, list[float], list[float]]]:
     """Orthonormal vectors that make a symmetric matrix tridiagonal, each orthogonalised twice against all before it.
 
-    Ends where the vectors span an invariant subspace, which makes the last number beside the diagonal 0, and after as
-    many steps as there are dimensions at the latest.
+    Ends after so many steps from a nonzero vector ``(n,)``, or where the vectors span an invariant subspace, which
+    makes the last number beside the diagonal 0.
 
     Args:
-        counted: the matrix.
-        start: a nonzero vector ``(n,)``.
-        steps: at most so many.
+        counted, start, steps: the matrix, where and how far to go.
         outside: orthonormal columns ``(n, c)`` that vectors and images are kept orthogonal to, so that the matrix is
             the one that their complement sees.
         scale: magnitude of the whole matrix, where that of the complement is less: what rounding is relative to.
@@ -30,10 +26,6 @@ def lanczos_steps(
     Yields:
         After each step the vectors so far as rows ``(m, n)``, the diagonal (m numbers) and the numbers beside it (m,
         the last of them the norm of what is left of the newest image).
-
-    Raises:
-        ValueError: a product that is not symmetric.
-        FloatingPointError: a product is not finite.
     """
     room = counted.size - (0 if outside is None else outside.shape[1])
     basis = np.empty((min(steps, room), counted.size))

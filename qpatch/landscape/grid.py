@@ -19,10 +19,7 @@ PointLoss = Callable[[np.ndarray], float]
 def grid_axes(plane: Plane, n_points: int = 20, margin: float = 5.0) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates of a grid that spans the projected trajectory plus a margin (parameter units) on each side.
 
-    A plane without a trajectory has its origin in the middle.
-
-    Raises:
-        ValueError: fewer than two points an axis, a margin that is negative or not finite, or nothing to span.
+    A plane without a trajectory has its origin in the middle. ValueError where there is nothing to span.
     """
     path = plane.trajectory if len(plane.trajectory) else np.zeros((1, 2))
     low, high = path.min(axis=0) - margin, path.max(axis=0) + margin
@@ -43,15 +40,13 @@ def evaluate_grid(
     on_row: Callable[[np.ndarray], None] | None = None,
     progress: bool = False,
 ) -> np.ndarray:
-    """Losses on the grid, ``(len(y), len(x))``.
+    """Losses ``(len(y), len(x))`` on a plane's grid, of columns at the coordinates x and rows at y.
 
     Args:
         loss: of a parameter vector ``(n,)``.
-        plane: the plane.
-        x, y: coordinates of the columns and rows.
         done: rows computed before, ``(rows, len(x))``: the grid goes on after them.
         on_row: called with all finished rows after each row, so that they can be kept.
-        progress: show a progress bar over the points, which tells the time that is left.
+        progress: show a progress bar over the points.
 
     Raises:
         FloatingPointError: a loss is not finite; the rows before it have been handed to ``on_row``.
@@ -71,11 +66,7 @@ def evaluate_grid(
 
 
 def finite_loss(loss: PointLoss, point: np.ndarray, where: str) -> float:
-    """The loss at a point ``(n,)``.
-
-    Raises:
-        FloatingPointError: it is not finite; ``where`` names the point.
-    """
+    """The loss at a point ``(n,)``; FloatingPointError where it is not finite, which names the point by ``where``."""
     value = float(loss(point))
     if not np.isfinite(value):
         raise FloatingPointError(f"the loss is {value} at {where}; check the model there, or stay nearer the minimum")
@@ -84,33 +75,20 @@ def finite_loss(loss: PointLoss, point: np.ndarray, where: str) -> float:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a number of evaluations will take; as text, a sentence.
-
-    Attributes:
-        evaluations: how many are to be done.
-        seconds_each: the time of one.
-    """
+    """What a number of evaluations will take; as text, a sentence."""
 
     evaluations: int
     seconds_each: float
 
-    @property
-    def seconds(self) -> float:
-        """The time of all."""
-        return self.evaluations * self.seconds_each
-
     def __str__(self) -> str:
+        seconds = self.evaluations * self.seconds_each
         units = ((3600, "h"), (60, "min"), (1, "s"))
-        size, unit = next(((size, unit) for size, unit in units if self.seconds >= 2 * size), (1, "s"))
-        return f"{self.evaluations:,} losses of {self.seconds_each:.2g} s: about {self.seconds / size:.2g} {unit}"
+        size, unit = next(((size, unit) for size, unit in units if seconds >= 2 * size), (1, "s"))
+        return f"{self.evaluations:,} losses of {self.seconds_each:.2g} s: about {seconds / size:.2g} {unit}"
 
 
 def forecast(loss: PointLoss, point: np.ndarray, evaluations: int) -> Forecast:
-    """How long evaluations will take, from two of them; the first, which may compile, is not counted.
-
-    Raises:
-        FloatingPointError: the loss is not finite.
-    """
+    """How long evaluations will take, from two of them; the first, which may compile, is not counted."""
     for _ in range(2):
         began = time.perf_counter()
         finite_loss(loss, point, "the point that is timed")
