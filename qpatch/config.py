@@ -42,6 +42,8 @@ def valid_strides(image_size: int, patch_size: int, allow_unseen: bool = False) 
 class RunConfig:
     """One training run. ``RunConfig(stride=3, depth=100)`` is a complete run of the paper (section 3.1).
 
+    A value of the wrong type or out of range raises `ConfigError`.
+
     Attributes:
         stride: pixels between neighbouring patches on the pooled image; the paper's 6, 3, 2 give 4, 9, 16 patches.
         depth: entangling blocks in each of the three stretches of a QNN.
@@ -58,9 +60,6 @@ class RunConfig:
         weight_decay: of Adam (an L2 term in the gradient).
         cosine_period: T_max of the cosine annealing, in epochs; the rate swings with twice this period.
         allow_unseen: a stride above the patch size, which leaves pixels that no patch sees; False where it leaves none.
-
-    Raises:
-        ConfigError: a value of the wrong type or out of range.
     """
 
     stride: int = 6
@@ -89,8 +88,6 @@ class RunConfig:
         self._check_ranges()
         self._check_stride()
         self._check_classes_and_batches()
-
-    # -- derived facts, each in its only home ---------------------------------------------------------------
 
     @property
     def patch_size(self) -> int:
@@ -173,8 +170,6 @@ class RunConfig:
         values = {field.name: field.default for field in dataclasses.fields(RunConfig)}
         return values | {"depth": depth, "learning_rate": default_learning_rate(depth)}
 
-    # -- conversion ------------------------------------------------------------------------------------------
-
     def to_dict(self) -> dict:
         """All fields, as records hold them."""
         values = dataclasses.asdict(self)
@@ -197,8 +192,6 @@ class RunConfig:
         if self.learning_rate == default_learning_rate(self.depth):
             values["learning_rate"] = None
         return RunConfig.from_dict(values | changes)
-
-    # -- checks ----------------------------------------------------------------------------------------------
 
     def _check_types(self):
         for field in dataclasses.fields(self):

@@ -88,7 +88,18 @@ def load_split(config: RunConfig, name: str, folder: Path | str | None = None) -
     """One of a run's splits alone, 'train' or 'test', as `load_dataset` reads it; the test images load much faster."""
     folder = Path(folder) if folder is not None else data_folder(config.dataset)
     images, labels = (read_raw(folder, f"{name}_{part}", config.dataset) for part in ("images", "labels"))
-    return _prepare_split(images, labels, {"train": config.n_train, "test": config.n_test}[name], config, folder)
+    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+        raise DataError(f"{folder}: images of shape {images.shape} do not go with labels of shape {labels.shape}")
+    count = getattr(config, f"n_{name}")
+    kept = np.flatnonzero(labels < config.n_classes)[:count]
+    if len(kept) < count:
+        raise DataError(f"{folder}: {len(kept)} images carry a label below {config.n_classes}; {count} were asked for")
+    pixels = torch.from_numpy(images[kept].astype(np.float32)) * (2 * torch.pi / (255 * config.n_qubits))
+    try:
+        pooled = pool(pixels, config.image_size)
+    except DataError as error:
+        raise DataError(f"{folder}: {error}") from None
+    return Split(pooled, torch.from_numpy(labels[kept].astype(np.int64)))
 
 
 def read_raw(folder: Path, name: str, dataset: str = "mnist") -> np.ndarray:
@@ -129,20 +140,6 @@ def _parse_idx(contents: bytes, path: Path) -> np.ndarray:
     if len(contents) != 4 + 4 * rank + int(np.prod(shape)) or not shape:
         raise DataError(f"{path} is truncated or too long: {len(contents)} bytes for an array of shape {shape}")
     return np.frombuffer(contents, np.uint8, offset=4 + 4 * rank).reshape(shape)
-
-
-def _prepare_split(images, labels, count, config: RunConfig, folder: Path) -> Split:
-    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
-        raise DataError(f"{folder}: images of shape {images.shape} do not go with labels of shape {labels.shape}")
-    kept = np.flatnonzero(labels < config.n_classes)[:count]
-    if len(kept) < count:
-        raise DataError(f"{folder}: {len(kept)} images carry a label below {config.n_classes}; {count} were asked for")
-    pixels = torch.from_numpy(images[kept].astype(np.float32)) * (2 * torch.pi / (255 * config.n_qubits))
-    try:
-        pooled = pool(pixels, config.image_size)
-    except DataError as error:
-        raise DataError(f"{folder}: {error}") from None
-    return Split(pooled, torch.from_numpy(labels[kept].astype(np.int64)))
 
 
 def pooling(side: int, image_size: int) -> tuple[int, int] | None:

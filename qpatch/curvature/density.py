@@ -41,11 +41,7 @@ class Ritz:
 
 
 def lanczos(product: Operator, steps: int, start: np.ndarray) -> Ritz:
-    """Lanczos (`lanczos_steps`) from a start vector ``(n,)``.
-
-    Raises:
-        ValueError: no step, a start vector of zeros or of another size, or a product that is not symmetric.
-    """
+    """Lanczos (`lanczos_steps`) from a start vector ``(n,)``; ValueError for no step, or a vector of zeros."""
     counted = CountedProduct(product)
     start = np.asarray(start, np.float64)
     if steps < 1 or start.shape != (counted.size,) or not start.any():
@@ -84,11 +80,7 @@ class SpectralDensity:
 
 
 def spectral_density(product: Operator, steps: int = 80, probes: int = 2, seed: int = 0) -> SpectralDensity:
-    """Spectral density by independent Lanczos runs from random signs; errors fall with the root of their number.
-
-    Raises:
-        ValueError: no step or no probe, or a product that is not symmetric.
-    """
+    """Spectral density by independent Lanczos runs from random signs; errors fall with the root of their number."""
     if probes < 1:
         raise ValueError(f"{probes} probes; take one or more")
     size = product.shape[0]

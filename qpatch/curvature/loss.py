@@ -68,7 +68,8 @@ class LossCurvature:
         along_angles, along_bias = split_flat(vector, self.model.config)
         if self._kept_at is None or not torch.equal(self._kept_at, self.point):
             self._kept = None  # what was kept elsewhere is free before room is looked for
-            self._kept, self._kept_at = Kept(_room(self.model.bias.device)), self.point
+            room = min(KEPT_BYTES, int(KEPT_SHARE * free_memory(self.model.bias.device)))
+            self._kept, self._kept_at = Kept(room), self.point
         with forward_ad.dual_level():
             angles = forward_ad.make_dual(self.model.angles, along_angles)
             return _tangent(self._gradient(angles, along_bias, self._kept))
@@ -134,10 +135,6 @@ class LossCurvature:
         """Through the stretches to the angles, and the bias as it is: a flat vector."""
         (by_angles,) = torch.autograd.grad(prepared, angles, cotangents[:-1])
         return join(by_angles, cotangents[-1])
-
-
-def _room(device: torch.device) -> int:
-    return min(KEPT_BYTES, int(KEPT_SHARE * free_memory(device)))
 
 
 def _dual(primal: torch.Tensor, tangent: torch.Tensor) -> torch.Tensor:

@@ -27,21 +27,13 @@ RISK = 0.01  # that an eigenvector is overlooked
 
 @dataclass
 class End:
-    """One end of a spectrum, watched while Lanczos runs in the complement of what was found there.
+    """One end of a spectrum, watched while Lanczos runs in the complement of what was found there."""
 
-    Attributes:
-        sign: 1 for the largest eigenvalues, -1 for the smallest.
-        found: sign times those found, ``(k,)``.
-        slack: what an eigenvalue must exceed the innermost of them by to be missing.
-        growth: log p(x) of the polynomial so far.
-        exceeded: whether a Ritz value lies beyond x.
-    """
-
-    sign: float
-    found: np.ndarray
-    slack: float
-    growth: float = 0.0
-    exceeded: bool = False
+    sign: float  # 1 for the largest eigenvalues, -1 for the smallest
+    found: np.ndarray  # sign times those found, (k,)
+    slack: float  # what an eigenvalue must exceed the innermost of them by to be missing
+    growth: float = 0.0  # log p(x) of the polynomial so far
+    exceeded: bool = False  # whether a Ritz value lies beyond x
     pivot: float = math.inf
 
     @property

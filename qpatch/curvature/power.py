@@ -57,10 +57,7 @@ def power_iteration(
 ) -> PowerIteration:
     """PyHessian's power iteration from a random vector; its defaults are the paper's.
 
-    It stops where the relative change of the estimate is below the tolerance.
-
-    Raises:
-        ValueError: no iteration allowed, or a tolerance that is not positive.
+    It stops where the relative change of the estimate is below the tolerance, which must be positive (ValueError).
     """
     if max_iterations < 1 or not tolerance > 0:
         raise ValueError(

@@ -60,14 +60,11 @@ def extreme_eigenpairs(
     several at the edge of a dense bulk up to a half more, for a single one at an end none.
 
     Args:
-        product, seed: the matrix, and that of the random vectors.
-        k, smallest: how many of each, 0 smallest for none.
+        product: the matrix.
+        k, smallest: how many of each, from one and from zero to n, or ValueError is raised.
         tolerance: error of an eigenvector's image relative to the largest magnitude of an eigenvalue.
-        max_products: give up after about so many at each end.
-
-    Raises:
-        ValueError: more eigenvalues than parameters, none at all, or a product that is not symmetric.
-        ConvergenceError: the products ran out.
+        max_products: at each end, about; ConvergenceError where they do not suffice.
+        seed: of the random vectors.
     """
     counted = CountedProduct(product)
     smallest = k if smallest is None else smallest
@@ -182,10 +179,7 @@ def trace(product: Operator, products: int = 60, seed: int = 0) -> Estimate:
     A third of the products finds a subspace Q that holds most of the matrix, a third takes the trace there exactly, the
     rest samples what remains with N random signs g:
     ``tr H = tr Q'HQ + mean of g'(1 - QQ') H (1 - QQ')g``. The error is that of the mean; Q adds none. With as many
-    products as parameters or more, the n diagonal entries are added instead, exactly.
-
-    Raises:
-        ValueError: a budget of products below six, which leaves no error to estimate.
+    products as parameters or more, the n diagonal entries are added instead, exactly. Fewer than six are a ValueError.
     """
     counted = CountedProduct(product)
     if products < 6:

@@ -132,8 +132,7 @@ class Overlap:
 def subspace_overlap(basis: np.ndarray, vectors: np.ndarray) -> Overlap:
     """Principal angles (Bjorck & Golub, 1973) of a subspace, orthonormal columns ``(n, k)``, and a span ``(n, m)``.
 
-    Raises:
-        ValueError: different n, columns that are not orthonormal, or vectors that are all zero.
+    ValueError for different n, columns that are not orthonormal, or vectors that are all zero.
     """
     basis, vectors = to_array(basis), to_array(vectors)
     if basis.ndim != 2 or vectors.ndim != 2 or len(basis) != len(vectors):

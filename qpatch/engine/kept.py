@@ -34,10 +34,9 @@ class Kept:
 
     @contextlib.contextmanager
     def section(self, name: Hashable) -> Iterator[None]:
-        """Within it, `kept` computes at the first pass and reads at all later ones.
+        """Within it, `kept` computes at the first pass and reads at all later ones, which must ask for as many results.
 
-        Raises:
-            RuntimeError: a pass that asks for more or fewer results than the first.
+        RuntimeError where they do not.
         """
         results = self._sections.get(name)
         if results is None and self.bytes >= self.limit:

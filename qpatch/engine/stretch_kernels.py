@@ -13,9 +13,6 @@ from qpatch.engine.compiled import compiled, for_each
 LANES = 16  # columns of a unitary that a tile holds: 2^8 amplitudes of 16 columns fill two thirds of a level-1 cache
 
 
-# -- forward: the columns of the unitary ------------------------------------------------------------------------
-
-
 def sweep_states(rotations: torch.Tensor, diagonals: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
     """Apply blocks, each a diagonal and a layer of real rotations, and a last diagonal, to the columns of ``start``.
 
@@ -75,9 +72,6 @@ def _multiply_diagonal(real, imag, diagonal, lanes):
             x, y = reals[k], imags[k]
             reals[k] = a * x - b * y
             imags[k] = a * y + b * x
-
-
-# -- backward: one statevector ---------------------------------------------------------------------------------
 
 
 def state_gradient(

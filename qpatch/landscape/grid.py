@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
@@ -73,26 +72,15 @@ def finite_loss(loss: PointLoss, point: np.ndarray, where: str) -> float:
     return value
 
 
-@dataclass(frozen=True)
-class Forecast:
-    """What a number of evaluations will take; as text, a sentence."""
-
-    evaluations: int
-    seconds_each: float
-
-    def __str__(self) -> str:
-        seconds = self.evaluations * self.seconds_each
-        units = ((3600, "h"), (60, "min"), (1, "s"))
-        size, unit = next(((size, unit) for size, unit in units if seconds >= 2 * size), (1, "s"))
-        return f"{self.evaluations:,} losses of {self.seconds_each:.2g} s: about {seconds / size:.2g} {unit}"
-
-
-def forecast(loss: PointLoss, point: np.ndarray, evaluations: int) -> Forecast:
-    """How long evaluations will take, from two of them; the first, which may compile, is not counted."""
+def forecast(loss: PointLoss, point: np.ndarray, evaluations: int) -> str:
+    """A sentence on how long evaluations will take, from two of them; the first, which may compile, is not counted."""
     for _ in range(2):
         began = time.perf_counter()
         finite_loss(loss, point, "the point that is timed")
-    return Forecast(evaluations, time.perf_counter() - began)
+    each = time.perf_counter() - began
+    seconds, units = evaluations * each, ((3600, "h"), (60, "min"), (1, "s"))
+    size, unit = next(((size, unit) for size, unit in units if seconds >= size), (1, "s"))
+    return f"{evaluations:,} losses of {each:.2g} s: about {seconds / size:.2g} {unit}"
 
 
 def count_basins(loss: np.ndarray, depth: float = CONTOUR_STEP) -> int:

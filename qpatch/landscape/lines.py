@@ -104,9 +104,7 @@ def line_positions(n_points: int = 25, margin: float = 0.0) -> np.ndarray:
 def evaluate_line(loss: PointLoss, line: Line, t: np.ndarray) -> Profile:
     """The loss, of a parameter vector ``(n,)``, at positions along a line, as `line_positions` gives them.
 
-    Raises:
-        ValueError: positions without both ends, or not ascending.
-        FloatingPointError: a loss is not finite.
+    ValueError for positions without both ends, or not ascending; FloatingPointError where a loss is not finite.
     """
     if not ({0.0, 1.0} <= set(t.tolist()) and (np.diff(t) > 0).all()):
         raise ValueError("the positions must ascend and hold 0 and 1, the ends; take `line_positions`")

@@ -40,16 +40,13 @@ class PlaneCurvature:
 def plane_curvature(
     product: Operator, plane: Plane, trace: Estimate | float | None = None, eigenvalues: np.ndarray | None = None
 ) -> PlaneCurvature:
-    """The Hessian within a plane and its share of the whole, from two products.
+    """The Hessian within a plane and its share of the whole, from two products; ValueError if the following is not so.
 
     Args:
         product: the Hessian, taken at the plane's origin: see `Plane.through`.
-        plane: its directions alone count.
+        plane: of the same size; its directions alone count.
         trace: of the Hessian, as `spectrum.trace` gives it; not zero.
         eigenvalues: of the Hessian, with the two of largest magnitude among them, such as those of both ends.
-
-    Raises:
-        ValueError: one of these is not so, or the plane has another size.
     """
     counted = CountedProduct(product)
     if (size := plane.axes.shape[1]) != counted.size:

@@ -73,10 +73,8 @@ def variance_ratios(axes: np.ndarray, trajectory: np.ndarray) -> np.ndarray:
     """Share of a trajectory's variance along each of two orthonormal directions, ``(2,)``.
 
     With points ``t_i``, ``(points, n)``, and their mean m: ``sum_i (u . (t_i - m))^2 / sum_i |t_i - m|^2`` for each
-    axis u, ``(2, n)``. Together 1 for a trajectory that lies in the plane, about 2 / n for a random plane.
-
-    Raises:
-        ValueError: fewer than two points, points that are not finite, or points that are all the same.
+    axis u, ``(2, n)``. Together 1 for a trajectory that lies in the plane, about 2 / n for a random plane. Fewer than
+    two points, points that are not finite, or all the same, are a ValueError.
     """
     trajectory = np.asarray(trajectory, np.float64)
     if trajectory.ndim != 2 or len(trajectory) < 2 or trajectory.shape[1] != axes.shape[1]:
@@ -94,10 +92,8 @@ def pca_plane(trajectory: np.ndarray, origin: int, name: str = "principal") -> P
     """The plane of a trajectory's first two principal components, as in the paper (Fig. 3), after Li et al. (2018).
 
     The projection of row ``origin`` of the trajectory ``(points, n)`` becomes (0, 0). The plane goes through the
-    trajectory's mean, so the point itself lies off it; `Plane.through` shifts it there.
-
-    Raises:
-        ValueError: fewer than three points, points that are not finite, or a trajectory that spans no plane.
+    trajectory's mean, so the point itself lies off it; `Plane.through` shifts it there. Fewer than three points, points
+    that are not finite, or a trajectory that spans no plane, are a ValueError.
     """
     if trajectory.ndim != 2 or min(trajectory.shape) < 2 or len(trajectory) < 3:
         raise ValueError(f"a plane needs three or more points of two or more parameters, not shape {trajectory.shape}")
@@ -133,10 +129,8 @@ def random_plane(origin: np.ndarray, seed: int = 0, groups: Groups | None = None
 
     Given a partition of the parameters, such as `qnn_groups`, each direction is normalised (`normalise_by_group`) at
     the origin ``(n,)``. The second is first made orthogonal to the first within each group, so that the two are
-    orthonormal and the norms of the groups' parts exact. A group of zeros gets no part.
-
-    Raises:
-        ValueError: one parameter, groups that are no partition, a group of one parameter, or an origin of zeros.
+    orthonormal and the norms of the groups' parts exact. A group of zeros gets no part. One parameter, a group of one,
+    groups that are no partition, or an origin of zeros, are a ValueError.
     """
     origin = np.asarray(origin, np.float64)
     if origin.ndim != 1 or len(origin) < 2:
