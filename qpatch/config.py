@@ -143,9 +143,8 @@ class RunConfig:
         """
         qubits = f"q{self.n_qubits}-" if self.n_qubits != 8 else ""
         name = f"{self.dataset}-{qubits}s{self.stride}-d{self.depth:03d}-seed{self.seed}"
-        paper = RunConfig.paper_protocol(self.depth)
         named = {"stride", "depth", "seed", "dataset", "n_qubits"}
-        departures = {key: value for key, value in self.to_dict().items() if key not in named and value != paper[key]}
+        departures = {key: value for key, value in self._departures().items() if key not in named}
         if not departures:
             return name
         digest = hashlib.sha256(json.dumps(departures, sort_keys=True).encode()).hexdigest()[:8]
@@ -154,21 +153,19 @@ class RunConfig:
     @property
     def command_options(self) -> str:
         """The options of ``qpatch run`` that name this run: stride, depth, and what departs from the paper."""
-        paper = RunConfig.paper_protocol(self.depth) | {"stride": self.stride}
-        departures = [f" -p {name}={value}" for name, value in self.to_dict().items() if value != paper[name]]
+        departures = [f" -p {name}={value}" for name, value in self._departures().items() if name != "stride"]
         return f"--stride {self.stride} --depth {self.depth}" + "".join(departures)
+
+    def _departures(self) -> dict:
+        """The fields that are not as in the paper's run of this depth."""
+        paper = RunConfig(depth=self.depth).to_dict()
+        return {name: value for name, value in self.to_dict().items() if value != paper.get(name)}
 
     @property
     def is_paper_run(self) -> bool:
         """Whether this is one of the paper's twelve configurations, on its protocol and seed."""
         of_paper = self.stride in PAPER_STRIDES and self.depth in PAPER_DEPTHS
         return of_paper and self == RunConfig(stride=self.stride, depth=self.depth)
-
-    @staticmethod
-    def paper_protocol(depth: int) -> dict:
-        """The fields' default values at a depth, as a dictionary."""
-        values = {field.name: field.default for field in dataclasses.fields(RunConfig)}
-        return values | {"depth": depth, "learning_rate": default_learning_rate(depth)}
 
     def to_dict(self) -> dict:
         """All fields, as records hold them."""

@@ -91,12 +91,9 @@ def spectral_density(product: Operator, steps: int = 80, probes: int = 2, seed: 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Numbers of eigenvalues in bins.
+    """Numbers of eigenvalues ``(b,)`` in bins with edges ``(b + 1,)``: the probes' mean of n times the weights there.
 
-    Attributes:
-        edges: ``(b + 1,)``.
-        counts: mean over the probes of n times the weight in each bin, ``(b,)``; that of a lone node may be tiny.
-        error: standard error, ``(b,)``; of the probes alone, so 1.0 for one eigenvalue and two probes.
+    The standard error is of the probes alone, so 1.0 for one eigenvalue and two probes.
     """
 
     edges: np.ndarray

@@ -61,13 +61,7 @@ class Estimate:
 
 
 class CountedProduct:
-    """A square operator of any dtype and device on float64 NumPy vectors, its products checked to be finite.
-
-    Attributes:
-        size: the number of parameters n.
-        count: products so far.
-        precision: machine epsilon of the operator's dtype.
-    """
+    """An operator of ``size`` n, any dtype and device, on float64 NumPy vectors, its products counted and checked."""
 
     def __init__(self, operator: Operator):
         self.size, columns = operator.shape

@@ -42,13 +42,10 @@ def evaluate_grid(
     """Losses ``(len(y), len(x))`` on a plane's grid, of columns at the coordinates x and rows at y.
 
     Args:
-        loss: of a parameter vector ``(n,)``.
+        loss: of a parameter vector ``(n,)``; FloatingPointError where it is not finite.
         done: rows computed before, ``(rows, len(x))``: the grid goes on after them.
         on_row: called with all finished rows after each row, so that they can be kept.
         progress: show a progress bar over the points.
-
-    Raises:
-        FloatingPointError: a loss is not finite; the rows before it have been handed to ``on_row``.
     """
     rows = [] if done is None else list(done)
     bar = tqdm(total=len(x) * len(y), initial=len(x) * len(rows), disable=not progress, unit="loss", leave=False)
