@@ -8,8 +8,6 @@ the Jacobian of QNN p's expectation values by its angles, A the covariance of th
 each factor defined in `Flattening`. The first is what averaging does by itself, and what another scale would undo.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

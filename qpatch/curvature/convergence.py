@@ -1,7 +1,5 @@
 """When a power iteration has settled, and when on an eigenvector."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 

@@ -10,8 +10,6 @@ to norm 1, and a matrix A with eigenvalues a, ``v'Av`` has the mean ``mean(a)`` 
 ``2 (mean(a^2) - mean(a)^2) / n``. Both means are in the quadrature.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -5,8 +5,6 @@ into derivatives by C, one chunk of images after the other, and one passage thro
 the number of chunks. A Hessian-vector product is the same computation on dual numbers: forward over reverse.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

@@ -11,8 +11,6 @@ found, and tells for certain or for probable whether something is left beyond a 
   Vorst, 2000): below `RISK` nothing is left.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -15,8 +15,6 @@ in for the bulk, moved outwards by its residual, but is never counted, nor is wh
 several copies each counts: `extreme_eigenpairs` finds all, while Ritz values of one start hold it once.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -4,8 +4,6 @@ A loss takes a vector ``(n,)`` and returns a scalar tensor. The largest eigenval
 (Yao et al., 2020), so that the paper's number comes from the paper's tool.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ The analyses take any `Operator`: a symmetric tensor, a linear operator of curvl
 raise FloatingPointError where a product is not finite, and ValueError where they can tell that it is not symmetric.
 """
 
-from __future__ import annotations
-
 import hashlib
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Lanczos' three-term recurrence, a step at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -4,8 +4,6 @@ Eigenpairs are ARPACK's implicitly restarted Lanczos method (Lehoucq, Sorensen &
 Where more than one is asked for at an end, further copies that it cannot see are searched for: see `missed`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

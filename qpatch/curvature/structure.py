@@ -1,7 +1,5 @@
 """How a symmetric matrix and its eigenvectors are spread over groups of parameters, parts of a sum, and subspaces."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

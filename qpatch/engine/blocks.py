@@ -8,8 +8,6 @@ mode: along a direction u of the angles the tangent of W is ``-i/2 A W``, A bein
 same layers.
 """
 
-from __future__ import annotations
-
 import torch
 
 from qpatch.engine import compiled, pauli, pauli_kernels, plain_sweeps

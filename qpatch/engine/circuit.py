@@ -10,8 +10,6 @@ included), and the data-independent part of the encoding. `expectations` then co
 float64 in complex128.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

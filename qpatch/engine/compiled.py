@@ -1,7 +1,5 @@
 """What the compiled parts of the engine share: compiler options, tasks on threads, complex numbers as real pairs."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import os

@@ -5,8 +5,6 @@ with cotangents u of the gradient, its own gradient is a directional derivative 
 cotangent; of the gradient at a fixed cotangent, by gates and states. So the same kernels serve.
 """
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np

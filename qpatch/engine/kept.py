@@ -4,8 +4,6 @@ A Hessian-vector product is a pass on dual numbers (`curvature`). Its real parts
 same for every vector. The engine's functions ask for them through `kept`; outside a section it only calls.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Hashable, Iterator
 from contextvars import ContextVar

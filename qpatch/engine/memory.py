@@ -1,7 +1,5 @@
 """How much memory a computation may still take, whoever limits it: the machine, a container, the process itself."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -6,8 +6,6 @@ the CZ ring is a fixed signed permutation, and the derivative of a loss by a rot
 already stands there. `qpatch.engine.blocks` uses it for gradients whose memory does not grow with depth.
 """
 
-from __future__ import annotations
-
 import functools
 
 import torch

@@ -6,8 +6,6 @@ string of the earlier half. Rows are padded: at a power of two apart, a column's
 the swap would take three times as long.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 

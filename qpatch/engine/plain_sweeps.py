@@ -1,7 +1,5 @@
 """Sweeps through the blocks of stretches in plain PyTorch, on any device: the oracle of the compiled ones."""
 
-from __future__ import annotations
-
 import functools
 
 import torch

@@ -1,7 +1,5 @@
 """Expectation values of X and Z on single qubits, compiled for a CPU, and their gradient."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -3,8 +3,6 @@
 One stretch is one task.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

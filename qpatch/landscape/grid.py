@@ -1,7 +1,5 @@
 """Losses on a plane's grid (section 2.2, Fig. 3, Table 4): which points, what they cost, and the losses row by row."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

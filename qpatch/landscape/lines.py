@@ -1,7 +1,5 @@
 """Straight lines between points of parameter space, the loss along them, and the barrier (Goodfellow et al., 2015)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """How much of a loss's curvature a plane holds: the Hessian within it, beside the whole."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

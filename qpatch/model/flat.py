@@ -1,7 +1,5 @@
 """A model's parameters as one flat vector: all angles, QNN after QNN, then the bias, row-major. The layout's home."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """What a trained model answers, image by image: predicted labels, losses, the confusion matrix, the hardest images."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

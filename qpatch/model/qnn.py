@@ -1,7 +1,5 @@
 """The distributed QNN on local patches (section 2.1): patches with a shared bias, one QNN each, averaged and scaled."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """Training by the paper's protocol (section 3.1): Adam, cosine annealing, evaluation after every epoch, resumable."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ It shares with the fast backend nothing but the configuration and the gate list 
 statevector, rotations and expectation values are its own or TorchQuantum's.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
