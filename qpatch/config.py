@@ -22,7 +22,7 @@ class ConfigError(ValueError):
 
 
 def default_learning_rate(depth: int) -> float:
-    """The paper's initial learning rate where it has the depth, geometrically between two of them, beyond as there."""
+    """The paper's initial learning rate at its depths, a geometric interpolation between, the nearest one's beyond."""
     depth = min(max(depth, PAPER_DEPTHS[0]), PAPER_DEPTHS[-1])
     for low, high in itertools.pairwise(PAPER_DEPTHS):
         if low < depth < high:

@@ -104,7 +104,8 @@ def load_split(config: RunConfig, name: str, folder: Path | str | None = None) -
 
 def read_raw(folder: Path, name: str, dataset: str = "mnist") -> np.ndarray:
     """One of `FILES`, or of these with ``.gz``, ``(n, 28, 28)`` or ``(n,)`` uint8; for ``mnist`` the canonical one."""
-    path, sha256 = folder / FILES[name], MNIST_SHA256[FILES[name]] if dataset == "mnist" else None
+    path = folder / FILES[name]
+    sha256 = MNIST_SHA256[path.name] if dataset == "mnist" else None
     packed = path.with_name(path.name + ".gz")
     found = next((candidate for candidate in (path, packed) if candidate.is_file()), None)
     if found is None:

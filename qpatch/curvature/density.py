@@ -78,7 +78,7 @@ class SpectralDensity:
 
 
 def spectral_density(product: Operator, steps: int = 80, probes: int = 2, seed: int = 0) -> SpectralDensity:
-    """Spectral density by independent Lanczos runs from random signs; errors fall with the root of their number."""
+    """Spectral density by one or more Lanczos runs from random signs; errors fall with the root of their number."""
     if probes < 1:
         raise ValueError(f"{probes} probes; take one or more")
     size = product.shape[0]

@@ -67,7 +67,7 @@ def missed_vectors(
     They are converged to half of the slack. More copies may be left: ask again with these among the known.
 
     Args:
-        counted, magnitude: the matrix, and about its largest eigenvalue's.
+        counted: the matrix, whose largest eigenvalue is about of the ``magnitude``.
         known: orthonormal columns ``(n, c)`` of the eigenvectors found so far.
         ends: what was found at each.
         start: a random vector ``(n,)``.

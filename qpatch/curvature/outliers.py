@@ -5,10 +5,10 @@ s = 1e-3 of the largest magnitude. A gap's *score* is its width over the mean wi
 inner side (at least 1 %); with fewer than three it has none, nor have those further in than the outermost fifty. The
 outliers are all eigenvalues outside the gap of highest score, if that is 5 or more; else there are none.
 
-Why so. The score compares a gap with the spectrum's own spacing where the bulk begins, so neither scale matters, nor
-the power of a power-law tail (which scores about 4, at its very first gap), nor how far the outliers spread. Of random
-matrices without outliers (GOE, Wishart; 100 to 300 rows) 1 to 6 in 100 have a gap of score 5. Independent random
-eigenvalues cluster, and reach 5 more often than not: for those the rule is no test.
+Why so. The score compares a gap with the spectrum's own spacing where the bulk begins, so neither the spectrum's scale
+nor the power of a power-law tail matters (a power law scores about 4, at its very first gap), nor how far the outliers
+spread. Of random matrices without outliers (GOE, Wishart; 100 to 300 rows) 1 to 6 in 100 have a gap of score 5.
+Independent random eigenvalues cluster, and reach 5 more often than not: for those the rule is no test.
 
 Only what is known counts: an eigenvalue whose Ritz residual is 0.1 % of it or less. An unresolved Ritz value may stand
 in for the bulk, moved outwards by its residual, but is never counted, nor is what lies inside it. Of an eigenvalue of

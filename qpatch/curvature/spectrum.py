@@ -59,7 +59,7 @@ def extreme_eigenpairs(
 
     Args:
         product: the matrix.
-        k, smallest: how many of each, from one and from zero to n, or ValueError is raised.
+        k, smallest: how many of each, from 1 and from 0 (None for k) to n; ValueError for others.
         tolerance: error of an eigenvector's image relative to the largest magnitude of an eigenvalue.
         max_products: at each end, about; ConvergenceError where they do not suffice.
         seed: of the random vectors.

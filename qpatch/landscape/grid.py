@@ -60,7 +60,7 @@ def evaluate_grid(
 
 
 def finite_loss(loss: PointLoss, point: np.ndarray, where: str) -> float:
-    """The loss at a point ``(n,)``; FloatingPointError where it is not finite, which names the point by ``where``."""
+    """The loss at a point ``(n,)``; where that is not finite, a FloatingPointError says ``where`` it is."""
     value = float(loss(point))
     if not np.isfinite(value):
         raise FloatingPointError(f"the loss is {value} at {where}; check the model there, or stay nearer the minimum")
