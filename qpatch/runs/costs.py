@@ -98,7 +98,7 @@ def _product(qnns: PatchQNN, train: Split, test: Split) -> Callable:
 def stage_seconds(config: RunConfig, stage: str, parameters: dict, costs: dict[str, Cost]) -> float:
     """About how long a stage of a run takes, by the operations that it is made of."""
     declared = STAGES[stage]
-    values = declared.values({name: value for name, value in parameters.items() if name in declared.parameters})
+    values = declared.own_values(parameters)
     return NOTEBOOK_SECONDS + declared.cost(config, values, lambda name, images: costs[name].seconds(config, images))
 
 
@@ -121,9 +121,7 @@ def estimate(
 class Remaining:
     """What is left of some runs: stages, and time as estimated, corrected by what the finished ones took.
 
-    Args:
-        seconds: of every pending stage, by run id and stage.
-        workers: runs at a time.
+    ``seconds`` are those of `estimate`, ``workers`` the runs at a time.
     """
 
     def __init__(self, seconds: dict[tuple[str, str], float], workers: int):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qpatch.config import ConfigError, RunConfig
@@ -47,8 +47,7 @@ class Parameter:
     Attributes:
         default: also tells the type.
         text: what it is.
-        least: the smallest value; None where there is none.
-        above: what every value must exceed; None where there is nothing.
+        least, above: the smallest value, and what every value must exceed; None where there is no such limit.
         choices: the values there are; empty where any will do.
         said: whether a record names it where it has its default.
     """
@@ -98,10 +97,6 @@ class Outcome:
     machine: dict | None = None
 
 
-def _nothing_wrong(run: RunFolder) -> Iterable[str]:
-    return ()
-
-
 @dataclass(frozen=True)
 class Stage:
     """A stage of a run.
@@ -109,8 +104,7 @@ class Stage:
     Attributes:
         name: of the stage, its record and its notebook.
         compute: from a `compute.Work` and the parameters to an `Outcome`, or None where it stopped before its end.
-        leaves: the files that it writes.
-        needs: the files of the training that it reads.
+        leaves, needs: the files that it writes, and those of the training that it reads.
         parameters: by name.
         record: JSON Schema of the values in its record, by name.
         cost: seconds that it takes, about, of a configuration, its parameters and ``seconds(operation, n_images)``,
@@ -121,11 +115,11 @@ class Stage:
     name: str
     compute: Callable[..., Outcome | None]
     leaves: tuple[str, ...]
+    parameters: dict[str, Parameter]
+    record: dict[str, dict]
+    cost: Callable[[RunConfig, dict, Callable[[str, int], float]], float]
+    problems: Callable[[RunFolder], Iterable[str]]
     needs: tuple[str, ...] = ()
-    parameters: dict[str, Parameter] = field(default_factory=dict)
-    record: dict[str, dict] = field(default_factory=dict)
-    cost: Callable[[RunConfig, dict, Callable[[str, int], float]], float] = lambda config, values, seconds: 0.0
-    problems: Callable[[RunFolder], Iterable[str]] = _nothing_wrong
 
     def values(self, given: dict) -> dict:
         """All parameters: the given ones, checked, and the defaults of the others.
@@ -139,19 +133,16 @@ class Stage:
                 known = ", ".join(self.parameters) or "none"
                 hint = f"did you mean {near[0]!r}?" if near else f"its parameters are {known}"
                 raise ConfigError(f"the {self.name} stage has no parameter {name!r}; {hint}")
-        return {
-            name: parameter.checked(name, given.get(name, parameter.default))
-            for name, parameter in self.parameters.items()
-        }
+        return {name: each.checked(name, given.get(name, each.default)) for name, each in self.parameters.items()}
+
+    def own_values(self, given: dict) -> dict:
+        """`values` of those of a run's parameters that are this stage's."""
+        return self.values({name: value for name, value in given.items() if name in self.parameters})
 
     def recorded(self, given: dict) -> dict:
         """What a record holds for these parameters, others of the run among them: what can change the result."""
-        values = self.values({name: value for name, value in given.items() if name in self.parameters})
-        return {
-            name: value
-            for name, value in values.items()
-            if self.parameters[name].said or value != self.parameters[name].default
-        }
+        values, declared = self.own_values(given), self.parameters
+        return {key: value for key, value in values.items() if declared[key].said or value != declared[key].default}
 
 
 def images_used(config: RunConfig, n_images: int) -> int:

@@ -10,14 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from qpatch.files import ResultError
 from qpatch.runs.costs import Remaining
-from qpatch.runs.execution import pending_stages, possible_stages, refuse_to_replace, stage_state
+from qpatch.runs.execution import pending_stages, possible_stages
 from qpatch.runs.provenance import processors
-from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
 
 BUSY = 75  # exit status of a run that another process holds (EX_TEMPFAIL)
@@ -46,35 +45,28 @@ def share_processors(runs: int, workers: int | None = None) -> tuple[int, int]:
 
 
 def execute_sweep(
-    runs: Sequence[RunFolder],
+    plan: Mapping[RunFolder, Sequence[str]],
     parameters: dict,
     workers: int | None,
     report: Callable[[str], None],
-    wanted: Callable[[RunFolder], Sequence[str]] = lambda run: tuple(STAGES),
     remaining: Remaining | None = None,
 ) -> list[Outcome]:
-    """Execute runs as processes of ``qpatch run``, the processors shared out among them.
+    """Execute the planned stages of runs as processes of ``qpatch run``, the processors shared out among them.
 
-    Args:
-        runs: in the order in which they start.
-        parameters: of the stages, for every run.
-        workers: runs at a time; None as `share_processors`.
-        report: called with a line for every run that ends, and with ``remaining`` for every stage.
-        wanted: stages of each run.
-        remaining: of the pending stages.
-
-    Whatever ends this call early, a signal for example, ends the runs at work; what they have kept stays.
+    At most ``workers`` at a time, None as `share_processors`. ``report`` is called with a line for every run that ends,
+    and with what is ``remaining`` of the pending stages for every stage. Whatever ends this call early ends the runs
+    at work, too; what they have kept stays.
     """
-    workers, threads = share_processors(len(runs), workers)
+    workers, threads = share_processors(len(plan), workers)
     events: queue.Queue = queue.Queue()
-    waiting = list(enumerate((_Worker(run, parameters, wanted(run), threads) for run in runs), start=1))
+    waiting = list(enumerate((_Worker(run, parameters, wanted, threads) for run, wanted in plan.items()), start=1))
     begun, working, outcomes = dict(waiting), set(), {}
 
     def close(number: int) -> None:
         outcomes[number] = begun[number].outcome()
         if remaining:
             remaining.drop(begun[number].run.run_id)
-        report(_closing_line(number, len(runs), outcomes[number]))
+        report(_closing_line(number, len(plan), outcomes[number]))
 
     try:
         while waiting or working:
@@ -129,11 +121,11 @@ class _Worker:
         """Start the process, whose lines come as events, None the last; whether there was something to start."""
         self.began, possible = time.perf_counter(), possible_stages(self.run, self.wanted)
         try:
-            refuse_to_replace(self.run, self.parameters, possible)
+            self.run.refuse_to_replace(possible, self.parameters)
         except ResultError as error:
             self.refused = str(error)
             return False
-        if not pending_stages([self.run], self.parameters, possible):
+        if not pending_stages(self.run, self.parameters, possible):
             return False
         command = [sys.executable, "-m", "qpatch", "run", "--worker", *self.run.config.command_options.split()]
         command += [part for name, value in self.parameters.items() for part in ("-p", f"{name}={value}")]
@@ -170,22 +162,7 @@ class _Worker:
     def _left_out(self) -> str:
         possible = possible_stages(self.run, self.wanted)
         barred = [stage for stage in self.wanted if stage not in possible]
-        barred = [stage for stage in barred if stage_state(self.run, stage, self.parameters) != "done"]
+        barred = [stage for stage in barred if self.run.state(stage, self.parameters) != "done"]
         if not barred:
             return ""
         return f"left out: {', '.join(barred)}; the whole path of this training is not published, see `qpatch run`"
-
-
-@contextlib.contextmanager
-def environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for the processes started meanwhile."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -46,12 +46,12 @@ def draw_plane(
 
 def draw_slices(figure: Figure, run: RunFolder) -> Figure:
     """The planes of a run's slices stage, at the same contours and in the same units, two a row."""
-    slices, best = stored_slices(run), run.record("train")["best_epoch"] + 1
+    slices = stored_slices(run)
     levels = plots.contour_levels(np.stack([each.loss for each in slices]))
     axes = figure.subplots(2, 2, sharex=True, sharey=True)
     for ax, each in zip(axes.flat, slices, strict=True):
         held = f"{100 * each.ratios.sum():.2g} % of the path, {100 * each.of_most:.2g} % of the curvature"
-        draw_plane(ax, each, each.x, each.y, each.loss, levels, best, title=f"{each.name}\n{held}")
+        draw_plane(ax, each, each.x, each.y, each.loss, levels, each.best, title=f"{each.name}\n{held}")
         ax.set_aspect("equal")
         ax.label_outer()
     return figure

@@ -134,7 +134,7 @@ def test_the_trajectory_is_a_local_file_that_a_published_run_may_lack(run):
 
 
 def test_other_parameters_make_a_stage_stale(run):
-    store_hessian(run, [4.0], {"tolerance": 1e-3})
+    store_hessian(run, [4.0], STAGES["hessian"].recorded({}))
     assert run.state("hessian", {"tolerance": 1e-3}) == "done"
     assert run.state("hessian", {"tolerance": 1e-4}) == "stale"
 

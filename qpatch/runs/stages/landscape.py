@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import lazy_loader
 
 from qpatch import landscape, model
-from qpatch.config import RunConfig
 from qpatch.runs.stage import CLOSE, EPOCH, SHARE, Outcome, Parameter, Stage, list_of
 
 if TYPE_CHECKING:
@@ -38,10 +37,6 @@ def compute(work: Work, n_points: int, margin: float) -> Outcome:
         "plane.safetensors": {name: torch.from_numpy(values).float() for name, values in axes.items()},
     }
     return Outcome(files, {"ratios": plane.ratios.tolist(), "best_epoch": best})
-
-
-def _cost(config: RunConfig, values: dict, seconds: Callable[[str, int], float]) -> float:
-    return values["n_points"] ** 2 * seconds("evaluation", config.n_train)
 
 
 def _problems(run: RunFolder) -> Iterator[str]:
@@ -93,6 +88,6 @@ STAGE = Stage(
         "margin": Parameter(5.0, "around the projected trajectory, in parameter units", least=0),
     },
     record={"ratios": list_of(SHARE, 2), "best_epoch": EPOCH},
-    cost=_cost,
+    cost=lambda config, values, seconds: values["n_points"] ** 2 * seconds("evaluation", config.n_train),
     problems=_problems,
 )
