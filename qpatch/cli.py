@@ -93,7 +93,11 @@ def run(
     fields, parameters = parse_parameters([*given, *(param or [])])
     folder, wanted = RunFolder(RunConfig(**fields)), _stages(stage)
     if worker:
-        execute_run(folder, parameters, lambda name, took: _tell({"stage": name, "seconds": took}), wanted, force)
+
+        def tell(name: str, seconds: float) -> None:
+            print(json.dumps({"stage": name, "seconds": seconds}), flush=True)
+
+        execute_run(folder, parameters, tell, wanted, force)
         return
     _execute_aloud(folder, parameters, wanted, force)
     _tables()
@@ -104,10 +108,6 @@ def _stages(names: list[str] | None) -> tuple[str, ...]:
     if unknown:
         raise ConfigError(f"stage is {unknown[0]!r}; it must be one of {', '.join(STAGES)} or all")
     return tuple(STAGES) if not names or "all" in names else tuple(name for name in STAGES if name in names)
-
-
-def _tell(event: dict) -> None:
-    print(json.dumps(event), flush=True)
 
 
 def _tables() -> None:

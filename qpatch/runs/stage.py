@@ -109,7 +109,7 @@ class Stage:
         record: JSON Schema of the values in its record, by name.
         cost: seconds that it takes, about, of a configuration, its parameters and ``seconds(operation, n_images)``,
             the cost of one 'step', 'evaluation' or Hessian-vector 'product' on so many images.
-        problems: what a run's files say otherwise than its record, or what cannot be, in words.
+        problems: what a run's files, of finite numbers, say otherwise than its record, or what cannot be, in words.
     """
 
     name: str

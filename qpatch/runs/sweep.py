@@ -63,10 +63,11 @@ def execute_sweep(
     begun, working, outcomes = dict(waiting), set(), {}
 
     def close(number: int) -> None:
-        outcomes[number] = begun[number].outcome()
+        outcomes[number] = outcome = begun[number].outcome()
         if remaining:
-            remaining.drop(begun[number].run.run_id)
-        report(_closing_line(number, len(plan), outcomes[number]))
+            remaining.drop(outcome.run.run_id)
+        line = f"[{number}/{len(plan)}] {outcome.run.run_id}: {outcome.result} ({outcome.seconds:.0f} s)"
+        report(line + (f"\n  {outcome.message}" if outcome.message else ""))
 
     try:
         while waiting or working:
@@ -97,11 +98,6 @@ def _end(processes: list[subprocess.Popen]) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(END_SECONDS)
         process.kill()
-
-
-def _closing_line(number: int, total: int, outcome: Outcome) -> str:
-    line = f"[{number}/{total}] {outcome.run.run_id}: {outcome.result} ({outcome.seconds:.0f} s)"
-    return line + (f"\n  {outcome.message}" if outcome.message else "")
 
 
 @dataclass

@@ -279,7 +279,7 @@ def test_values_that_are_not_finite_are_problems(run):
     assert run_problems(run) == [f"{TINY.run_id}: eigenvalue.csv holds a value that is not finite"]
     store_hessian(run, [3.0])
     store_landscape(run, [-1.0, 0.0, 1.0], [0.0, 2.0], GRID * np.array([1, np.inf, 1]))
-    assert run_problems(run) == [f"{TINY.run_id}: landscape.csv or trajectory.csv holds a value that is not finite"]
+    assert run_problems(run) == [f"{TINY.run_id}: landscape.csv holds a value that is not finite"]
 
 
 # -- all runs -----------------------------------------------------------------------------------------------------

@@ -37,9 +37,6 @@ def compute(work: Work, tolerance: float, max_iterations: int, start_seed: int, 
 
 def _problems(run: RunFolder) -> Iterator[str]:
     table, record = run.table("eigenvalue.csv"), run.record("hessian")
-    if not len(table) or not np.isfinite(table).all(axis=None):
-        yield "eigenvalue.csv holds a value that is not finite"
-        return
     estimates, tolerance = table["estimate"].to_numpy(), record["parameters"].get("tolerance")
     converged = settled = record["converged"] if tolerance is None else curvature.settled(estimates, tolerance)
     if settled and tolerance is not None and "residual" in table:

@@ -167,10 +167,6 @@ def _cost(config: RunConfig, values: dict, seconds: Callable[[str, int], float])
 
 def _problems(run: RunFolder) -> Iterator[str]:
     record, n_points = run.record("slices"), run.record("slices")["parameters"]["n_points"]
-    tables = [run.table(name).select_dtypes("number").to_numpy() for name in ("planes.csv", "paths.csv", "lines.csv")]
-    if not all(np.isfinite(values).all() for values in tables):
-        yield "planes.csv, paths.csv or lines.csv holds a value that is not finite"
-        return
     for each in readings.stored_slices(run):
         if each.loss.shape != (n_points, n_points) or (each.loss < 0).any():
             yield f"planes.csv holds no {n_points} x {n_points} losses of the plane {each.name!r}, or one below zero"

@@ -143,10 +143,6 @@ def _nodes(density) -> pd.DataFrame:
 
 def _problems(run: RunFolder) -> Iterator[str]:
     eigenvalues, density, record = run.eigenvalues(), run.density(), run.record("spectrum")
-    values = [eigenvalues["eigenvalue"], density["node"], density["weight"]]
-    if not all(np.isfinite(value).all() for value in values):
-        yield "eigenvalues.csv or density.csv holds a value that is not finite"
-        return
     ends = eigenvalues.groupby("end")["eigenvalue"]
     for end, name, extreme in (("largest", "lambda_max", "max"), ("smallest", "lambda_min", "min")):
         found = getattr(ends, extreme)().get(end)

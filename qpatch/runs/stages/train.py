@@ -125,9 +125,6 @@ def _problems(run: RunFolder) -> Iterator[str]:
     if list(history["epoch"]) != list(range(-1, config.epochs)):
         yield f"history.csv does not hold the epochs -1 to {config.epochs - 1}"
         return
-    if not np.isfinite(history.to_numpy()).all():
-        yield "history.csv holds a value that is not finite"
-        return
     if (history[LOSSES] < 0).any(axis=None) or not history[ACCURACIES].stack().between(0, 1).all():
         yield "history.csv holds a loss below zero, or an accuracy outside 0 to 1"
     if run.record("train")["best_epoch"] != history["epoch"][history["train_loss"].idxmin()]:
@@ -150,8 +147,8 @@ def _iterations(run: RunFolder) -> Iterator[str]:
     if list(zip(iterations["epoch"], iterations["iteration"], strict=True)) != expected:
         yield f"iterations.csv does not hold the {config.n_batches} iterations of each of {config.epochs} epochs"
         return
-    if not np.isfinite(iterations["loss"]).all() or not iterations["accuracy"].between(0, 1).all():
-        yield "iterations.csv holds a loss or an accuracy that cannot be"
+    if not iterations["accuracy"].between(0, 1).all():
+        yield "iterations.csv holds an accuracy outside 0 to 1"
         return
     yield from first_epoch_problems(run)
 
