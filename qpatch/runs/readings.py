@@ -42,18 +42,12 @@ def stored_plane(losses: pd.DataFrame, path: pd.DataFrame, ratios: list[float], 
 
 @dataclass(frozen=True, eq=False)
 class Slice(Landscape):
-    """A plane as the slices stage stored it, its origin the best epoch's parameters.
-
-    Attributes:
-        name: of the plane.
-        of_trace, of_trace_error: the share of the Hessian's trace that the plane holds, and its standard error.
-        of_most: its curvatures' magnitudes over those of the two largest eigenvalues, 0 to 1.
-    """
+    """A plane as the slices stage stored it, its origin the best epoch's parameters."""
 
     name: str
-    of_trace: float
-    of_trace_error: float
-    of_most: float
+    of_trace: float  # the share of the Hessian's trace that the plane holds
+    of_trace_error: float  # its standard error
+    of_most: float  # the plane's curvatures' magnitudes over those of the two largest eigenvalues, 0 to 1
 
 
 def stored_slices(run: RunFolder) -> list[Slice]:

@@ -42,22 +42,14 @@ def list_of(items: dict, length: int | None = None) -> dict:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a stage: its only home.
+    """A parameter of a stage: its only home."""
 
-    Attributes:
-        default: also tells the type.
-        text: what it is.
-        least, above: the smallest value, and what every value must exceed; None where there is no such limit.
-        choices: the values there are; empty where any will do.
-        said: whether a record names it where it has its default.
-    """
-
-    default: int | float | str
-    text: str
-    least: float | None = None
-    above: float | None = None
-    choices: tuple[str, ...] = ()
-    said: bool = True
+    default: int | float | str  # also tells the type
+    text: str  # what it is
+    least: float | None = None  # the smallest value
+    above: float | None = None  # what every value must exceed
+    choices: tuple[str, ...] = ()  # the values there are; empty where any will do
+    said: bool = True  # whether a record names it where it has its default
 
     def checked(self, name: str, value: object) -> int | float | str:
         """The value in the parameter's type.
@@ -82,44 +74,32 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a stage has found.
+    """What a stage has found."""
 
-    Attributes:
-        files: by name, each a pandas DataFrame (a .csv) or tensors by name (a .safetensors).
-        values: of the record, beside those that all records have.
-        seconds: that it took, where the clock of the frame does not tell.
-        machine: that computed it, where it is not what the frame sees.
-    """
-
-    files: dict[str, Any]
-    values: dict[str, Any]
-    seconds: float | None = None
-    machine: dict | None = None
+    files: dict[str, Any]  # by name, each a pandas DataFrame (a .csv) or tensors by name (a .safetensors)
+    values: dict[str, Any]  # of the record, beside those that all records have
+    seconds: float | None = None  # that it took, where the clock of the frame does not tell
+    machine: dict | None = None  # that computed it, where it is not what the frame sees
 
 
 @dataclass(frozen=True)
 class Stage:
     """A stage of a run.
 
-    Attributes:
-        name: of the stage, its record and its notebook.
-        compute: from a `compute.Work` and the parameters to an `Outcome`, or None where it stopped before its end.
-        leaves, needs: the files that it writes, and those of the training that it reads.
-        parameters: by name.
-        record: JSON Schema of the values in its record, by name.
-        cost: seconds that it takes, about, of a configuration, its parameters and ``seconds(operation, n_images)``,
-            the cost of one 'step', 'evaluation' or Hessian-vector 'product' on so many images.
-        problems: what a run's files, of finite numbers, say otherwise than its record, or what cannot be, in words.
+    ``compute`` takes a `compute.Work` and the parameters to an `Outcome`, or to None where it stopped before its end.
+    ``cost`` is about the seconds that it takes, from a configuration, the parameters and ``seconds(operation, n_images)``
+    of one 'step', 'evaluation' or Hessian-vector 'product' on so many images. ``problems`` says in words what a run's
+    files, of finite numbers, hold otherwise than its record, or what cannot be.
     """
 
-    name: str
+    name: str  # of the stage, its record and its notebook
     compute: Callable[..., Outcome | None]
-    leaves: tuple[str, ...]
+    leaves: tuple[str, ...]  # the files that it writes
     parameters: dict[str, Parameter]
-    record: dict[str, dict]
+    record: dict[str, dict]  # JSON Schema of the values in its record
     cost: Callable[[RunConfig, dict, Callable[[str, int], float]], float]
     problems: Callable[[RunFolder], Iterable[str]]
-    needs: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()  # the files of the training that it reads
 
     def values(self, given: dict) -> dict:
         """All parameters: the given ones, checked, and the defaults of the others.

@@ -82,10 +82,6 @@ class RunFolder:
         """One row an optimiser step: the fields of `training.Iteration`."""
         return self.table("iterations.csv")
 
-    def eigenvalue_estimates(self) -> np.ndarray:
-        """The power iteration's estimates of the largest Hessian eigenvalue, in order."""
-        return self.table("eigenvalue.csv")["estimate"].to_numpy()
-
     def eigenvalues(self) -> pd.DataFrame:
         """Extreme eigenvalues: end ('largest', 'smallest'), rank, eigenvalue, residual relative to the largest."""
         return self.table("eigenvalues.csv")
@@ -109,10 +105,6 @@ class RunFolder:
             ResultError: it is not there, which is so for every run that came with a clone.
         """
         return read_tensors(self.existing("trajectory.safetensors"))["angles"].numpy()
-
-    def plane(self) -> dict[str, torch.Tensor]:
-        """The trajectory's ``mean`` ``(n_angles,)`` and two ``components`` ``(2, n_angles)``, float32."""
-        return read_tensors(self.existing("plane.safetensors"))
 
     def landscape(self) -> Landscape:
         """The loss on the principal plane, as the landscape stage stored it."""

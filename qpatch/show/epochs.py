@@ -37,13 +37,9 @@ def grid_of_runs(
 ) -> Figure:
     """One panel a run, a row for each number of patches and a column for each depth among them.
 
-    A place on the grid without a run says so, so that the figure fills up as runs arrive.
-
-    Args:
-        runs: at most one for each number of patches and depth.
-        draw: called with an axis and its run.
-        size: of a panel, in inches; larger where there are one or two columns, taller in a single row.
-        share: whether all panels have the same axes, labelled only on the first of a row and the last of a column.
+    A place on the grid without a run says so, so that the figure fills up as runs arrive. ``size`` is that of a panel
+    in inches, larger where there are one or two columns, taller in a single row. Panels that ``share`` their axes are
+    labelled only at the first of a row and the last of a column.
     """
     found = {(run.config.n_patches, run.config.depth): run for run in runs}
     rows, columns = (sorted(set(values)) for values in zip(*found, strict=True))

@@ -26,13 +26,8 @@ def draw_plane(
 ) -> Axes:
     """Contours of a loss ``(len(y), len(x))`` on a plane, or on a stored one, its path if it has one, and its origin.
 
-    Args:
-        ax: to draw on.
-        plane: the plane.
-        x, y, loss: the grid.
-        levels: of the contours; give the same to pictures that are to be compared. None for `plots.contour_levels`.
-        best: the trajectory's row that gets the star.
-        title: if not the plane's name and what share of the trajectory's variance it holds.
+    Pictures that are to be compared need the same ``levels``; None are those of `plots.contour_levels`. The star is at
+    the trajectory's row ``best``. The title is the plane's name and the share of the variance that it holds.
     """
     plots.draw_contours(ax, x, y, loss, levels)
     if len(plane.trajectory):
@@ -90,11 +85,7 @@ def path_heights(plane: Plane, x, y, loss) -> np.ndarray:
 def draw_profile(ax: Axes, profile: Profile, color: str = plots.INK, ls: str = "-", in_length: bool = True) -> Axes:
     """The loss along a line, the interpolation of its ends (dotted), and the barrier (an arrow) where it shows.
 
-    Args:
-        ax: to draw on.
-        profile: what `lines.evaluate_line` found.
-        color, ls: of the line.
-        in_length: whether the abscissa is the distance in parameter units, or t, which puts all ends at 0 and 1.
+    The abscissa is the distance in parameter units, or, not ``in_length``, t, which puts all ends at 0 and 1.
     """
     unit = profile.length if in_length else 1.0
     between = (profile.t >= 0) & (profile.t <= 1)

@@ -100,24 +100,17 @@ def partings(members: dict[str, RunFolder], bar: float = PARTED) -> pd.DataFrame
 
 @dataclass(frozen=True)
 class Membership:
-    """A value held against a sample of n replicas.
-
-    Attributes:
-        n, mean, sd, low, high: of the sample; high and low are its extremes.
-        rank: of the value among the n + 1, from 1, the smallest.
-        p_rank: two-sided, exact where all n + 1 are exchangeable: never below 2 / (n + 1).
-        predicted: the interval that holds a further member with 95 per cent, for a normal distribution.
-    """
+    """A value held against a sample of n replicas."""
 
     value: float
     n: int
     mean: float
     sd: float
-    low: float
+    low: float  # the extremes of the sample
     high: float
-    rank: float
-    p_rank: float
-    predicted: tuple[float, float]
+    rank: float  # of the value among the n + 1, from 1, the smallest
+    p_rank: float  # two-sided, exact where all n + 1 are exchangeable: never below 2 / (n + 1)
+    predicted: tuple[float, float]  # holds a further member with 95 per cent, for a normal distribution
 
     @property
     def plausible(self) -> bool:

@@ -60,7 +60,7 @@ def test_results_are_read_as_they_were_written(run):
     assert run.history()["train_loss"].tolist() == LOSSES
     assert run.history()["epoch"].tolist() == [-1, 0, 1, 2, 3]
     assert run.iterations()["loss"].tolist() == [2.0] * TINY.epochs * TINY.n_batches
-    assert run.eigenvalue_estimates().tolist() == [3.0, 4.0]
+    assert run.table("eigenvalue.csv")["estimate"].tolist() == [3.0, 4.0]
     assert run.trajectory().shape == (5, TINY.n_angles)
     assert torch.equal(run.best_parameters()["angles"].flatten(), torch.from_numpy(run.trajectory()[3]))
 

@@ -19,7 +19,10 @@ np, pd, torch = (lazy_loader.load(name) for name in ("numpy", "pandas", "torch")
 
 
 def compute(work: Work, n_points: int, margin: float) -> Outcome:
-    """The loss over all training images on a grid in the trajectory's principal plane."""
+    """The loss over all training images on a grid in the trajectory's principal plane.
+
+    `plane.safetensors` has the trajectory's ``mean`` ``(n_angles,)`` and the plane's ``components`` ``(2, n_angles)``.
+    """
     run = work.run
     loss = model.loss_at(work.model(), work.data.train)
     best = run.record("train")["best_epoch"]
