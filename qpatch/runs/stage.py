@@ -87,8 +87,8 @@ class Stage:
     """A stage of a run.
 
     ``compute`` takes a `compute.Work` and the parameters to an `Outcome`, or to None where it stopped before its end.
-    ``cost`` is about the seconds that it takes, from a configuration, the parameters and ``seconds(operation, n_images)``
-    of one 'step', 'evaluation' or Hessian-vector 'product' on so many images. ``problems`` says in words what a run's
+    ``cost`` is about the seconds that it takes, from a configuration, the parameters and ``seconds(what, n_images)`` of
+    one 'step', 'evaluation' or Hessian-vector 'product' on so many images. ``problems`` says in words what a run's
     files, of finite numbers, hold otherwise than its record, or what cannot be.
     """
 

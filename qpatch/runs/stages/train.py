@@ -129,16 +129,10 @@ def _problems(run: RunFolder) -> Iterator[str]:
         yield "history.csv holds a loss below zero, or an accuracy outside 0 to 1"
     if run.record("train")["best_epoch"] != history["epoch"][history["train_loss"].idxmin()]:
         yield "best_epoch is not the epoch of least training loss"
-    if not np.allclose(history["learning_rate"], _learning_rates(run), rtol=1e-9, atol=1e-15):
+    swing = 1 + np.cos(np.pi * np.arange(config.epochs) / config.cosine_period)  # the closed form of the annealing
+    if not np.allclose(history["learning_rate"], [0.0, *(config.learning_rate / 2 * swing)], rtol=1e-9, atol=1e-15):
         yield "history.csv holds learning rates other than the cosine annealing's"
     yield from _iterations(run)
-
-
-def _learning_rates(run: RunFolder) -> list[float]:
-    """Of the initial point, none, and of each epoch (the closed form of the annealing)."""
-    config = run.config
-    swing = (1 + math.cos(math.pi * epoch / config.cosine_period) for epoch in range(config.epochs))
-    return [0.0, *(config.learning_rate / 2 * part for part in swing)]
 
 
 def _iterations(run: RunFolder) -> Iterator[str]:
