@@ -53,11 +53,6 @@ class Work:
         self.kept_parts.append(GridRows(self.progress.file(f"{name}.safetensors"), belongs_to))
         return self.kept_parts[-1]
 
-    @property
-    def earlier(self) -> float:
-        """Seconds that what earlier calls have kept took."""
-        return sum(part.earlier for part in self.kept_parts)
-
 
 def compute_stage(
     stage: str,
@@ -128,7 +123,8 @@ def _framed(stage: Stage, config: RunConfig, device: str, data, replace: bool, g
         outcome = stage.compute(work, **values, **options)
         if outcome is None:
             return run
-        seconds = outcome.seconds or time.perf_counter() - began + work.earlier
+        earlier = sum(part.earlier for part in work.kept_parts)
+        seconds = outcome.seconds or time.perf_counter() - began + earlier
         run.reopen(stage.name)
         for name, contents in outcome.files.items():
             write = run.write_csv if name.endswith(".csv") else run.write_tensors

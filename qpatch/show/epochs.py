@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from qpatch.config import size_label
 from qpatch.runs.store import RunFolder
 from qpatch.show import plots
-from qpatch.study.measures import NEAR
 
 ABSENT = "not stored\nin this copy"
 
@@ -69,10 +68,4 @@ def draw_by_size(ax: Axes, summary: pd.DataFrame, column: str, label: str = "", 
     ax.set_xticks([10_000, 20_000, 40_000, 80_000, 160_000], ["10k", "20k", "40k", "80k", "160k"])
     ax.minorticks_off()
     ax.set(xlabel="parameters")
-    return ax
-
-
-def shade_size(ax: Axes, n_parameters: int, within: float = NEAR) -> Axes:
-    """Shade the numbers of parameters that count as comparable with a given one: `measures.of_size`."""
-    ax.axvspan(n_parameters * (1 - within), n_parameters * (1 + within), color="#EFEFEF", lw=0, zorder=0)
     return ax
