@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from qpatch import curvature
+from qpatch import curvature, landscape
 from qpatch.config import RunConfig
 from qpatch.data import Dataset, Split, load_dataset, stratified_subset
 from qpatch.files import ResultError, sha256
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import torch
 
     from qpatch.curvature.products import KeptProducts, Operator
+    from qpatch.landscape.grid import PointLoss
+    from qpatch.landscape.planes import Plane
     from qpatch.model.qnn import PatchQNN
 
 
@@ -48,10 +50,12 @@ class Work:
         self.kept_parts.append(curvature.KeptProducts(product, self.progress.file(name)))
         return self.kept_parts[-1]
 
-    def rows(self, name: str, belongs_to: dict[str, np.ndarray]) -> GridRows:
-        """Rows of a grid, kept under a name."""
-        self.kept_parts.append(GridRows(self.progress.file(f"{name}.safetensors"), belongs_to))
-        return self.kept_parts[-1]
+    def grid(self, name: str, loss: PointLoss, plane: Plane, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Losses on a plane's grid, ``(len(y), len(x))``, whose rows are kept under a name."""
+        belongs_to = {"x": x, "y": y, "axes": plane.axes, "origin": plane.origin}
+        rows = GridRows(self.progress.file(f"{name}.safetensors"), belongs_to)
+        self.kept_parts.append(rows)
+        return landscape.evaluate_grid(loss, plane, x, y, done=rows.load(), on_row=rows.save, progress=True)
 
 
 def compute_stage(

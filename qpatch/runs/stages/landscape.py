@@ -29,8 +29,7 @@ def compute(work: Work, n_points: int, margin: float) -> Outcome:
     trajectory = run.trajectory().astype(np.float64)
     plane = landscape.pca_plane(trajectory, origin=best + 1)
     x, y = landscape.grid_axes(plane, n_points, margin)
-    rows = work.rows("rows", {"x": x, "y": y})
-    grid = landscape.evaluate_grid(loss, plane, x, y, done=rows.load(), on_row=rows.save, progress=True)
+    grid = work.grid("rows", loss, plane, x, y)
     columns, lines = np.meshgrid(x, y)
     points = pd.DataFrame({"epoch": np.arange(-1, run.config.epochs), "x": plane.trajectory[:, 0]})
     axes = {"mean": trajectory.mean(axis=0), "components": plane.axes}

@@ -80,7 +80,7 @@ def compute(work: Work, n_images: int, n_points: int, residual: float, start_see
     held = _held(product, planes, pairs, start_seed)
     reach = ROOM * np.abs(planes[0].trajectory).max()
     axis = np.linspace(-reach, reach, n_points)
-    grids = [_grid(work, at, *each, axis) for each in enumerate(planes)]
+    grids = [work.grid(f"rows-{number}", at, plane, axis, axis) for number, plane in enumerate(planes)]
     profiles = [landscape.evaluate_line(at, line, positions) for line in lines]
     along = _along(work, qnns, split, points, start_seed)
     barriers = {each.name: {"length": each.length, "barrier": each.barrier, "peak": each.peak} for each in profiles}
@@ -125,11 +125,6 @@ def _along(work: Work, qnns, split, points: dict[int, np.ndarray], seed: int) ->
         share = curvature.explained(loss.gauss_newton, product, top.largest_vectors[:, 0])
         found.append({"epoch": epoch, "lambda_max": float(top.largest[0]), "gauss_newton_share": share})
     return found
-
-
-def _grid(work: Work, loss, number: int, plane: Plane, axis: np.ndarray) -> np.ndarray:
-    rows = work.rows(f"rows-{number}", {"axis": axis, "axes": plane.axes, "origin": plane.origin})
-    return landscape.evaluate_grid(loss, plane, axis, axis, done=rows.load(), on_row=rows.save, progress=True)
 
 
 def _files(planes, axis, grids, profiles: list[Profile]) -> dict:
