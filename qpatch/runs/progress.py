@@ -43,8 +43,7 @@ class Progress:
 class GridRows:
     """The finished rows of a grid, in a file with the arrays that tell which grid they belong to: axes, plane.
 
-    Attributes:
-        earlier: seconds that the rows `load` has found took, in the calls that computed them.
+    ``earlier`` is the seconds that the rows `load` has found took, in the calls that computed them.
     """
 
     def __init__(self, file: Path, belongs_to: dict[str, np.ndarray]):

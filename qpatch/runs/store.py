@@ -201,14 +201,11 @@ class RunFolder:
         try:
             with writable(self.path):
                 self.cache.mkdir(parents=True, exist_ok=True)
-                lock = filelock.FileLock(self.cache / name, timeout=0)
-                lock.acquire()
+                held = filelock.FileLock(self.cache / name, timeout=0).acquire()
         except filelock.Timeout as error:
             raise busy(f"{self.run_id} is being computed by another process; wait for it or stop it") from error
-        try:
+        with held:
             yield
-        finally:
-            lock.release()
 
     def reopen(self, stage: str) -> None:
         """Take back a stage's record before its files are written: until `write_record` closes it, it is missing."""

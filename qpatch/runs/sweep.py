@@ -62,8 +62,8 @@ def execute_sweep(
     waiting = list(enumerate((_Worker(run, parameters, wanted, threads) for run, wanted in plan.items()), start=1))
     begun, working, outcomes = dict(waiting), set(), {}
 
-    def close(number: int) -> None:
-        outcomes[number] = outcome = begun[number].outcome()
+    def close(number: int, outcome: Outcome) -> None:
+        outcomes[number] = outcome
         if remaining:
             remaining.drop(outcome.run.run_id)
         line = f"[{number}/{len(plan)}] {outcome.run.run_id}: {outcome.result} ({outcome.seconds:.0f} s)"
@@ -73,16 +73,16 @@ def execute_sweep(
         while waiting or working:
             while waiting and len(working) < workers:
                 number, worker = waiting.pop(0)
-                if worker.start(number, events):
-                    working.add(number)
+                if outcome := worker.start(number, events):
+                    close(number, outcome)
                 else:
-                    close(number)
+                    working.add(number)
             if not working:
                 continue
             number, line = events.get()
             if line is None:
                 working.remove(number)
-                close(number)
+                close(number, begun[number].outcome())
             elif remaining:
                 report(remaining.finish(begun[number].run.run_id, **json.loads(line)))
     finally:
@@ -109,20 +109,18 @@ class _Worker:
     wanted: Sequence[str]
     threads: int
     process: subprocess.Popen | None = None
-    refused: str = ""
     said: list[str] = field(default_factory=list)
     began: float = 0.0
 
-    def start(self, number: int, events: queue.Queue) -> bool:
-        """Start the process, whose lines come as events, None the last; whether there was something to start."""
+    def start(self, number: int, events: queue.Queue) -> Outcome | None:
+        """Start the process, whose lines come as events, None the last; the outcome where there is nothing to start."""
         self.began, possible = time.perf_counter(), possible_stages(self.run, self.wanted)
         try:
             self.run.refuse_to_replace(possible, self.parameters)
         except ResultError as error:
-            self.refused = str(error)
-            return False
+            return self._ended("failed", str(error))
         if not pending_stages(self.run, self.parameters, possible):
-            return False
+            return self._ended("skipped", self._left_out())
         command = [sys.executable, "-m", "qpatch", "run", "--worker", *self.run.config.command_options.split()]
         command += [part for name, value in self.parameters.items() for part in ("-p", f"{name}={value}")]
         command += [part for stage in possible for part in ("--stage", stage)]
@@ -132,7 +130,7 @@ class _Worker:
             env=os.environ | dict.fromkeys(THREAD_VARIABLES, str(self.threads)),
         )  # fmt: skip
         threading.Thread(target=self._follow, args=(number, events), daemon=True).start()
-        return True
+        return None
 
     def _follow(self, number: int, events: queue.Queue) -> None:
         errors = threading.Thread(target=lambda: self.said.extend(self.process.stderr), daemon=True)
@@ -144,16 +142,15 @@ class _Worker:
         events.put((number, None))
 
     def outcome(self) -> Outcome:
-        seconds = time.perf_counter() - self.began
-        if self.refused:
-            return Outcome(self.run, "failed", self.refused, seconds)
-        if self.process is None:
-            return Outcome(self.run, "skipped", self._left_out(), seconds)
+        """That of a process that has ended."""
         status = self.process.returncode
-        if status:
-            message = "".join(self.said).strip().removeprefix("qpatch: ") or f"its process ended with status {status}"
-            return Outcome(self.run, "busy" if status == BUSY else "failed", message, seconds)
-        return Outcome(self.run, "done", self._left_out(), seconds)
+        if not status:
+            return self._ended("done", self._left_out())
+        message = "".join(self.said).strip().removeprefix("qpatch: ") or f"its process ended with status {status}"
+        return self._ended("busy" if status == BUSY else "failed", message)
+
+    def _ended(self, result: str, message: str) -> Outcome:
+        return Outcome(self.run, result, message, time.perf_counter() - self.began)
 
     def _left_out(self) -> str:
         possible = possible_stages(self.run, self.wanted)
