@@ -88,12 +88,9 @@ def line_between(first: RunFolder, second: RunFolder) -> Line:
 
 def stored_density(run: RunFolder) -> SpectralDensity:
     """The spectral density that the stage stored."""
-    groups = [frame for _, frame in run.density().groupby("probe")]
-    size = run.config.n_trainable
+    size, columns = run.config.n_trainable, ["node", "weight", "residual"]
     probes = tuple(
-        curvature.Ritz(
-            *(frame[name].to_numpy() for name in ("node", "weight", "residual")), len(frame) == size, len(frame)
-        )
-        for frame in groups
+        curvature.Ritz(*frame[columns].to_numpy().T, len(frame) == size, len(frame))
+        for _, frame in run.density().groupby("probe")
     )
     return curvature.SpectralDensity(probes, size, sum(probe.products for probe in probes))
