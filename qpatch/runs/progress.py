@@ -48,7 +48,7 @@ class GridRows:
 
     def __init__(self, file: Path, belongs_to: dict[str, np.ndarray]):
         self.file = file
-        self.belongs_to = {key: torch.from_numpy(np.ascontiguousarray(values)) for key, values in belongs_to.items()}
+        self.belongs_to = {key: torch.tensor(values) for key, values in belongs_to.items()}
         self.earlier, self.began = 0.0, time.perf_counter()
 
     def save(self, rows: np.ndarray) -> None:
