@@ -80,11 +80,6 @@ def _parts(member: Mapping) -> str:
     return "never" if pd.isna(member["parting_epoch"]) else "{parting_epoch}, {parting_iteration}".format_map(member)
 
 
-def variant_rows() -> Styler:
-    """What is different in each member."""
-    return worded(map(vars, VARIANTS.values()), {"Member": "{name}", "What is different": "{text}"})
-
-
 def membership_rows(memberships: Mapping[str, Membership]) -> Styler:
     """The spread of every reported number, and whether the author's value could be a further member."""
     rows = []

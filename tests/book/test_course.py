@@ -9,11 +9,12 @@ from nbclient import NotebookClient
 
 from book.checks.compare import AnswerError
 from book.site import course, kept
+from book.site.execution import environment
 from book.site.exercises import ExerciseError, exercises_of, overview, pages
 from book.site.myst import collect_labels, parser
 from book.site.nursery import Nursery, is_possible
 from qpatch.files import PROJECT
-from qpatch.runs.sweep import THREAD_VARIABLES, environment
+from qpatch.runs.sweep import THREAD_VARIABLES
 
 WITH_EXERCISES = [page for page in pages() if exercises_of(page)]
 BOOK_ONLY = re.compile(

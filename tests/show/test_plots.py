@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from qpatch.config import RunConfig
-from qpatch.runs.store import Landscape
+from qpatch.runs.readings import Landscape
 from qpatch.show import plots, tables
 
 
