@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from helpers import TINY, store_spectrum, store_training
 
+from book.show import plots
+from book.show.epochs import draw_beside_author, draw_by_size, grid_of_runs
+from book.show.spectra import draw_spectra
 from qpatch.config import RunConfig
 from qpatch.runs.published import reference_table
-from qpatch.show import plots
-from qpatch.show.epochs import draw_beside_author, draw_by_size, grid_of_runs
-from qpatch.show.spectra import draw_spectra
 from qpatch.study.measures import beside_author, leaps, of_size
 
 LOSSES = [2.0, 1.0, 0.5, 0.25, 0.75]  # of the initial point and four epochs

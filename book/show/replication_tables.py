@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from book.show.tables import COLUMNS, HEADINGS, MISSING, TIMES, formatted, line, plain, worded
 from qpatch.runs.variants import STANDARD, VARIANTS
-from qpatch.show.tables import COLUMNS, HEADINGS, MISSING, TIMES, formatted, line, plain, worded
 from qpatch.study.claims import CLAIMS
 from qpatch.study.inference import ACCURACIES, LOGS
 from qpatch.study.replicas import Membership

@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import SymmetricalLogLocator
 
+from book.show.epochs import grid_of_runs
+from book.show.plots import BEST_COLOR, INK, patch_color, share_legend
 from qpatch.curvature.density import SpectralDensity, histogram, symlog_edges
 from qpatch.runs.readings import stored_density
 from qpatch.runs.store import RunFolder
-from qpatch.show.epochs import grid_of_runs
-from qpatch.show.plots import BEST_COLOR, INK, patch_color, share_legend
 
 
 def draw_spectrum(ax: Axes, run: RunFolder, linear: float | None = None) -> Axes:

@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from book.show import plots
 from qpatch.config import size_label
 from qpatch.runs.store import RunFolder
-from qpatch.show import plots
 
 ABSENT = "not stored\nin this copy"
 

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from book.show.plots import BEST_COLOR, INK, patch_color, patch_marker, use_log_scale
 from qpatch.config import size_label
-from qpatch.show.plots import BEST_COLOR, INK, patch_color, patch_marker, use_log_scale
 
 DEPTH_STYLES = {50: "-", 100: "--", 150: "-.", 200: ":"}
 FLOOR = 1e-7  # a difference of nothing is drawn here: float32 resolves no less of a loss around one

@@ -11,11 +11,11 @@ from matplotlib.colors import LightSource, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from scipy.interpolate import RegularGridInterpolator
 
+from book.show import plots
 from qpatch.landscape.lines import Profile
 from qpatch.landscape.planes import Plane
 from qpatch.runs.readings import Slice, stored_slices
 from qpatch.runs.store import RunFolder
-from qpatch.show import plots
 
 LOW_COLOR, HIGH_COLOR = "#FFFFFF", "#8C8C8C"  # of surfaces: as the contour maps are shaded
 VIEW = {"elev": 32, "azim": -60}
