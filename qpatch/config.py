@@ -15,6 +15,7 @@ from qpatch import ansatz
 PAPER_LEARNING_RATES = {50: 1e-2, 100: 5e-3, 150: 2.5e-3, 200: 1e-3}
 PAPER_STRIDES = (6, 3, 2)
 PAPER_DEPTHS = tuple(PAPER_LEARNING_RATES)
+NETWORKS, SEEDS = ("qnn", "perceptron"), ("seed", "permutation")
 
 
 class ConfigError(ValueError):
@@ -60,6 +61,9 @@ class RunConfig:
         weight_decay: of Adam (an L2 term in the gradient).
         cosine_period: T_max of the cosine annealing, in epochs; the rate swings with twice this period.
         allow_unseen: a stride above the patch size, which leaves pixels that no patch sees; False where it leaves none.
+        network: of each patch: "qnn", or "perceptron", a classical network of about as many parameters.
+        permutation: seed of one permutation of the pixels, the same for all images, after which patches have no
+            neighbourhood; None leaves the pixels where they are.
     """
 
     stride: int = 6
@@ -78,6 +82,8 @@ class RunConfig:
     weight_decay: float = 5e-5
     cosine_period: int = 5
     allow_unseen: bool = False
+    network: str = "qnn"
+    permutation: int | None = None
 
     def __post_init__(self):
         self._check_types()
@@ -117,8 +123,16 @@ class RunConfig:
 
     @property
     def n_angles_per_qnn(self) -> int:
-        """Angles of one QNN."""
+        """Angles of one QNN, or parameters of the perceptron in its place."""
+        if self.network == "perceptron":
+            return self.n_hidden * (self.n_qubits**2 + 1 + self.n_classes) + self.n_classes
         return ansatz.n_angles(self.n_qubits, self.depth)
+
+    @property
+    def n_hidden(self) -> int:
+        """Hidden units with which a perceptron comes nearest to a QNN of this depth in its number of parameters."""
+        inputs, outputs = self.n_qubits**2, self.n_classes
+        return max(1, round((ansatz.n_angles(self.n_qubits, self.depth) - outputs) / (inputs + 1 + outputs)))
 
     @property
     def n_angles(self) -> int:
@@ -214,7 +228,8 @@ class RunConfig:
         ranges = [
             ("n_qubits", self.n_qubits >= 2 and self.n_qubits % 2 == 0, "be even and at least 2, the paper's is 8"),
             ("depth", self.depth >= 1, "be at least 1, the paper's are 50, 100, 150 and 200"),
-            ("seed", 0 <= self.seed < 2**32, "lie between 0 and 4294967295"),
+            ("network", self.network in NETWORKS, f"be {' or '.join(NETWORKS)}"),
+            *((name, 0 <= (getattr(self, name) or 0) < 2**32, "lie between 0 and 4294967295") for name in SEEDS),
             ("scale", self.scale > 0, "be positive, the paper's is 100"),
             ("weight_decay", self.weight_decay >= 0, "not be negative, the paper's is 5e-5"),
             ("learning_rate", self.learning_rate > 0, "be positive, the paper's is 0.01 to 0.001"),

@@ -74,7 +74,8 @@ def load_dataset(config: RunConfig, folder: Path | str | None = None) -> Dataset
     """The images that a run uses: the first ``n_train`` and ``n_test`` whose label is below ``n_classes``.
 
     Pixels are scaled by 2 pi / (255 n_qubits), so that angles lie in [0, pi/4] for eight qubits, then averaged as
-    `pool` says: over 2 x 2 windows for the paper's 14 x 14 pixels. The IDX files, plain or gzip-compressed, are in
+    `pool` says: over 2 x 2 windows for the paper's 14 x 14 pixels. With a ``permutation`` they then change places, pixel
+    i of every image becoming the old pixel ``numpy.random.RandomState(permutation).permutation(image_size^2)[i]``. The IDX files, plain or gzip-compressed, are in
     ``folder`` or `data_folder`.
 
     Raises:
@@ -99,6 +100,9 @@ def load_split(config: RunConfig, name: str, folder: Path | str | None = None) -
         pooled = pool(pixels, config.image_size)
     except DataError as error:
         raise DataError(f"{folder}: {error}") from None
+    if config.permutation is not None:
+        order = np.random.RandomState(config.permutation).permutation(config.image_size**2)
+        pooled = pooled.flatten(1)[:, order].reshape(pooled.shape)
     return Split(pooled, torch.from_numpy(labels[kept].astype(np.int64)))
 
 

@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from qpatch.curvature.products import Product
 from qpatch.data import Split
-from qpatch.engine.circuit import Prepared
 from qpatch.engine.kept import Kept
 from qpatch.engine.memory import free_memory
 from qpatch.model.flat import join, split_flat
@@ -79,7 +78,7 @@ class LossCurvature:
 
         def pulled(leaves, images, labels):
             with forward_ad.dual_level():
-                shared = Prepared(*map(_dual, leaves[:-1], along))
+                shared = prepared._make(map(_dual, leaves[:-1], along))
                 logits, logits_dot = forward_ad.unpack_dual(self.model.logits(shared, _dual(images, along_bias)))
             weights = softmax(logits.detach(), dim=1)
             centred = logits_dot.detach() - (weights * logits_dot.detach()).sum(1, keepdim=True)
@@ -107,7 +106,7 @@ class LossCurvature:
 
         def of_chunk(leaves, images, labels):
             images = images if along_bias is None else _dual(images, along_bias)
-            logits = self.model.logits(Prepared(*leaves[:-1]), images)
+            logits = self.model.logits(prepared._make(leaves[:-1]), images)
             total = cross_entropy(logits, labels, reduction="sum") if label is None else logits[:, label].sum()
             return torch.autograd.grad(total / len(self.split), leaves)
 

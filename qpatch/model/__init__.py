@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "qnn": ["PatchQNN", "cut_patches", "initial_angles"],
         "training": ["Epoch", "Iteration", "Trainer", "best_epoch", "evaluate"],
+        "perceptron": ["PatchPerceptron", "build_model"],
         "predictions": ["Predictions", "predict"],
         "flat": ["flat_parameters", "follow", "loss_at", "move_to", "qnn_groups", "with_bias"],
     },

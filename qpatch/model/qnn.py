@@ -31,8 +31,13 @@ class PatchQNN(nn.Module):
     def __init__(self, config: RunConfig):
         super().__init__()
         self.config = config
-        self.angles = nn.Parameter(initial_angles(config))
+        self.angles = nn.Parameter(self.initial(config))
         self.bias = nn.Parameter(torch.zeros(config.image_size, config.image_size))
+
+    @staticmethod
+    def initial(config: RunConfig) -> torch.Tensor:
+        """What ``angles`` begin with."""
+        return initial_angles(config)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits ``(B, n_classes)`` of pooled and scaled images ``(B, image_size, image_size)``."""
@@ -52,4 +57,8 @@ class PatchQNN(nn.Module):
         if images.dim() != 3 or images.shape[1:] != (size, size):
             raise ValueError(f"images have shape {tuple(images.shape)}; the model takes (batch, {size}, {size})")
         features = cut_patches(images + self.bias, self.config.patch_size, self.config.stride)
+        return self.outputs(prepared, features)
+
+    def outputs(self, prepared: circuit.Prepared, features: torch.Tensor) -> torch.Tensor:
+        """The expectation values, of the patches' pixels with the bias added: ``(B, n_patches, patch_size^2)``."""
         return circuit.expectations(prepared, features, self.config.n_classes)

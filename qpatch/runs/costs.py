@@ -60,7 +60,7 @@ def calibrate(n_qubits: int, device: torch.device) -> dict[str, Cost]:
 
 
 def _operation(name: str, config: RunConfig, device: torch.device) -> Callable[[], object]:
-    qnns, split = model.PatchQNN(config).to(device), _made_up(config, config.batch_size)
+    qnns, split = model.build_model(config).to(device), _made_up(config, config.batch_size)
     if name == "step":
         trainer = model.Trainer(qnns, data.Dataset(_made_up(config, config.n_train), split))
         return lambda: next(trainer.steps())

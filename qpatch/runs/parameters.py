@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from qpatch.config import ConfigError, RunConfig
 from qpatch.runs.stages import STAGES
 
+KINDS = {"int": int, "float": float, "str": str, "bool": bool}
 DEVICE = "auto"  # of every stage: a GPU where there is one; or "cpu", "cuda"
 ENSEMBLE = ("variant",)  # of `qpatch replicas` alone, which keeps replicas apart from the run itself
 
@@ -20,7 +21,7 @@ def parse_parameters(assignments: Sequence[str]) -> tuple[dict, dict]:
         ConfigError: an unknown name (the message suggests the nearest known one), a name given twice with different
             values, or a value of another type or out of range.
     """
-    fields = {field.name: type(getattr(RunConfig(), field.name)) for field in dataclasses.fields(RunConfig)}
+    fields = {field.name: KINDS[field.type.split(" | ")[0]] for field in dataclasses.fields(RunConfig)}
     declared = {name: each for stage in STAGES.values() for name, each in stage.parameters.items()}
     stages = {name: type(each.default) for name, each in declared.items() if name not in ENSEMBLE} | {"device": str}
     found: dict[str, str] = {}

@@ -106,6 +106,20 @@ class RunFolder:
         """
         return read_tensors(self.existing("trajectory.safetensors"))["angles"].numpy()
 
+    def points(self) -> np.ndarray:
+        """All parameters at the start and after each epoch: ``(epochs + 1, n_trainable)`` float64, as `model.flat`.
+
+        Raises:
+            ResultError: the path is not there, or keeps the angles alone, as those of earlier versions do.
+        """
+        stored = read_tensors(self.existing("trajectory.safetensors"))
+        if "bias" not in stored:
+            raise ResultError(
+                f"{self.file('trajectory.safetensors')} is of an earlier version and keeps the angles without the bias;"
+                f" train the run anew in another results folder (QPATCH_RESULTS)"
+            )
+        return np.concatenate([stored["angles"].numpy(), stored["bias"].numpy()], axis=1).astype(np.float64)
+
     def landscape(self) -> Landscape:
         """The loss on the principal plane, as the landscape stage stored it."""
         losses, path, record = self.table("landscape.csv"), self.table("trajectory.csv"), self.record("landscape")
@@ -116,7 +130,7 @@ class RunFolder:
     def model(self, device: torch.device | str = "cpu") -> model.PatchQNN:
         """The model at the run's best epoch, in the precision in which it was trained."""
         best = self.best_parameters()
-        qnns = model.PatchQNN(self.config).to(device, best["angles"].dtype)
+        qnns = model.build_model(self.config).to(device, best["angles"].dtype)
         qnns.load_state_dict(best)
         return qnns
 

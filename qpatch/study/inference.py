@@ -29,13 +29,15 @@ class Test:
     high: float = np.nan
     p: float = np.nan  # two-sided; NaN where nothing but a count is made
     n: tuple[int, ...] = ()  # sizes of the samples, or of the sample
+    error: float = np.nan  # standard error of the effect, of a t-test
+    freedom: float = np.nan  # its degrees of freedom
 
 
 def _by_t(method: str, effect: float, error: float, freedom: float, n: tuple[int, ...]) -> Test:
     """The t-test of an effect with its standard error; one without error is sure."""
     half = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
     p = float(2 * stats.t.sf(abs(effect) / error, freedom)) if error else float(effect == 0)
-    return Test(method, effect, effect - half, effect + half, p, n)
+    return Test(method, effect, effect - half, effect + half, p, n, error, freedom)
 
 
 def welch_of_logs(first: np.ndarray, second: np.ndarray) -> Test:
@@ -51,8 +53,9 @@ def welch_of_logs(first: np.ndarray, second: np.ndarray) -> Test:
     result = stats.ttest_ind(np.log(second), np.log(first), equal_var=False)
     interval = result.confidence_interval(1 - LEVEL)
     effect = float(np.log(second).mean() - np.log(first).mean())
-    sizes = (len(first), len(second))
-    return Test(LOGS, effect, float(interval.low), float(interval.high), float(result.pvalue), sizes)
+    sizes, freedom = (len(first), len(second)), float(result.df)
+    error = float(interval.high - interval.low) / 2 / float(stats.t.ppf(1 - LEVEL / 2, freedom))
+    return Test(LOGS, effect, float(interval.low), float(interval.high), float(result.pvalue), sizes, error, freedom)
 
 
 def welch_of_accuracies(first: np.ndarray, second: np.ndarray) -> Test:

@@ -38,7 +38,7 @@ def compute(work: Work, variant: str, max_steps: int | None = None) -> Outcome |
     rounding = variants.VARIANTS[variant]
     with rounding.applied():
         # The angles are drawn in float32 for every variant.
-        qnns = model.PatchQNN(work.run.config).to(work.device, rounding.dtype)
+        qnns = model.build_model(work.run.config).to(work.device, rounding.dtype)
         trainer = model.Trainer(qnns, work.data, rounding.piece)
         state = _TrainingState(trainer, work.progress.file("checkpoint.safetensors"))
         finished = state.advance(max_steps)
@@ -54,8 +54,8 @@ class _TrainingState:
             self._resume(read_tensors(file))
         else:
             self.history, self.iterations = [trainer.initial()], []
-            self.trajectory = [self._angles()]
             self.best = self._parameters()
+            self.trajectory = [self.best]
 
     def advance(self, max_steps: int | None) -> bool:
         """Run the remaining epochs; whether they are done, or False where ``max_steps`` came first."""
@@ -77,9 +77,9 @@ class _TrainingState:
 
     def _close_epoch(self, epoch: Epoch) -> None:
         self.history.append(epoch)
-        self.trajectory.append(self._angles())
+        self.trajectory.append(self._parameters())
         if model.best_epoch(self.history) is epoch:
-            self.best = self._parameters()
+            self.best = self.trajectory[-1]
         write_tensors(self.file, self._tensors())
 
     def outcome(self, machine: dict) -> Outcome:
@@ -87,13 +87,14 @@ class _TrainingState:
             "history.csv": pd.DataFrame(map(dataclasses.asdict, self.history)),
             "iterations.csv": pd.DataFrame(map(dataclasses.asdict, self.iterations)),
             "best.safetensors": self.best,
-            "trajectory.safetensors": {"angles": torch.stack(self.trajectory)},
+            "trajectory.safetensors": self._path(),
         }
         values = {"best_epoch": model.best_epoch(self.history).epoch}
         return Outcome(files, values, sum(epoch.seconds for epoch in self.history), machine)
 
-    def _angles(self) -> torch.Tensor:
-        return self._parameters()["angles"].flatten()
+    def _path(self) -> dict[str, torch.Tensor]:
+        """Angles and bias at the start and after every epoch, flat."""
+        return {name: torch.stack([point[name].flatten() for point in self.trajectory]) for name in self.best}
 
     def _parameters(self) -> dict[str, torch.Tensor]:
         return {name: value.detach().cpu().clone() for name, value in self.trainer.model.state_dict().items()}
@@ -104,7 +105,7 @@ class _TrainingState:
         rows = {"history": self.history, "iterations": self.iterations}
         for key, value in rows.items():
             state[key] = torch.tensor([dataclasses.astuple(row) for row in value], dtype=torch.float64)
-        return state | {"trajectory": torch.stack(self.trajectory)}
+        return state | {f"trajectory.{key}": value for key, value in self._path().items()}
 
     def _resume(self, state: dict[str, torch.Tensor]) -> None:
         prefix = "trainer."
@@ -112,7 +113,9 @@ class _TrainingState:
         self.best = {key.removeprefix("best."): value for key, value in state.items() if key.startswith("best.")}
         self.history = [model.Epoch(int(number), *rest) for number, *rest in state["history"].tolist()]
         self.iterations = [model.Iteration(int(a), int(b), *rest) for a, b, *rest in state["iterations"].tolist()]
-        self.trajectory = list(state["trajectory"])
+        path = {name: state[f"trajectory.{name}"] for name in self.best}
+        points = zip(*path.values(), strict=True)
+        self.trajectory = [dict(zip(path, point, strict=True)) for point in points]
 
 
 def _cost(config: RunConfig, values: dict, seconds: Callable[[str, int], float]) -> float:
