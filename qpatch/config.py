@@ -15,6 +15,7 @@ from qpatch import ansatz
 PAPER_LEARNING_RATES = {50: 1e-2, 100: 5e-3, 150: 2.5e-3, 200: 1e-3}
 PAPER_STRIDES = (6, 3, 2)
 PAPER_DEPTHS = tuple(PAPER_LEARNING_RATES)
+LATER = ("allow_unseen", "network", "permutation")  # unknown to records of the first runs, which leave them out unset
 NETWORKS, SEEDS = ("qnn", "perceptron"), ("seed", "permutation")
 
 
@@ -183,10 +184,8 @@ class RunConfig:
 
     def to_dict(self) -> dict:
         """All fields, as records hold them."""
-        values = dataclasses.asdict(self)
-        if not self.allow_unseen:  # younger than the first published runs, whose records and run ids do not know it
-            del values["allow_unseen"]
-        return values
+        values = dataclasses.asdict(self).items()
+        return {name: value for name, value in values if name not in LATER or value != getattr(RunConfig, name)}
 
     @classmethod
     def from_dict(cls, values: dict) -> RunConfig:

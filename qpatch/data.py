@@ -74,9 +74,9 @@ def load_dataset(config: RunConfig, folder: Path | str | None = None) -> Dataset
     """The images that a run uses: the first ``n_train`` and ``n_test`` whose label is below ``n_classes``.
 
     Pixels are scaled by 2 pi / (255 n_qubits), so that angles lie in [0, pi/4] for eight qubits, then averaged as
-    `pool` says: over 2 x 2 windows for the paper's 14 x 14 pixels. With a ``permutation`` they then change places, pixel
-    i of every image becoming the old pixel ``numpy.random.RandomState(permutation).permutation(image_size^2)[i]``. The IDX files, plain or gzip-compressed, are in
-    ``folder`` or `data_folder`.
+    `pool` says: over 2 x 2 windows for the paper's 14 x 14 pixels. With a ``permutation`` pixel i of every image then
+    becomes the old pixel ``numpy.random.RandomState(permutation).permutation(image_size^2)[i]``. The IDX files, plain
+    or gzip-compressed, are in ``folder`` or `data_folder`.
 
     Raises:
         DataError: a file is missing, damaged, or (for the data set ``mnist``) not the canonical one; images that do not

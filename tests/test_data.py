@@ -267,3 +267,12 @@ def test_a_subset_must_hold_every_class(mnist):
     ):
         stratified_subset(mnist.train, 59_995)
     assert len(stratified_subset(mnist.train, 59_990)) == 59_990
+
+
+def test_permuted_pixels_are_the_old_ones_in_the_same_new_order_in_every_image(shapes, shapes_root):
+    permuted = load_dataset(TINY.replace(permutation=3), shapes_root / "shapes")
+    order = np.random.RandomState(3).permutation(64)
+    for before, after in ((shapes.train, permuted.train), (shapes.test, permuted.test)):
+        assert torch.equal(after.images.flatten(1), before.images.flatten(1)[:, order])
+        assert torch.equal(after.labels, before.labels)
+    assert permuted.digest() != shapes.digest()

@@ -33,7 +33,7 @@ def split_weights(flat: torch.Tensor, config: RunConfig) -> Weights:
 class PatchPerceptron(PatchQNN):
     """Average of one perceptron a patch, ``tanh(V tanh(W x + a) + b)``, as logits; it serves wherever a QNN does.
 
-    ``x`` are the patch's 64 pixels with the bias added. The outputs lie in [-1, 1] as expectation values do. The weights
+    ``x`` are the patch's 64 pixels with the bias added. The outputs lie in [-1, 1] as expectation values do. Weights
     stand where a QNN's angles stand, ``(n_patches, n_angles_per_qnn)``; `RunConfig.n_hidden` makes them about as many.
     """
 

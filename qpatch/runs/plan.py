@@ -46,7 +46,9 @@ _FEWEST, *_MORE = PAPER_STRIDES
 _SCALE, _DECAY, _SLOW = RunConfig.scale, RunConfig.weight_decay, max(PAPER_DEPTHS)
 _RATIO = {stride: n_patches / _PATCHES[_FEWEST] for stride, n_patches in _PATCHES.items()}
 CONTROLS = (
-    Control("averaging", "c² / P as with 4 patches", tuple({"stride": s, "scale": _SCALE * _RATIO[s] ** 0.5} for s in _MORE)),
+    Control("averaging", "c² / P as with 4 patches", tuple(
+        {"stride": s, "scale": _SCALE * _RATIO[s] ** 0.5} for s in _MORE
+    )),
     Control("gain", "c / P as with 4 patches", tuple({"stride": s, "scale": _SCALE * _RATIO[s]} for s in _MORE)),
     Control("rate", "each depth at the other's learning rate", (
         {"stride": _FEWEST, "depth": 50, "learning_rate": PAPER_LEARNING_RATES[_SLOW]},

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from qpatch.runs import plan
 from qpatch.config import PAPER_DEPTHS, PAPER_STRIDES, ConfigError, RunConfig
+from qpatch.runs import plan
 from qpatch.runs.stages import STAGES
 
 PROFILES = ("smoke", "class", "seeds", "paper", "confirm", "causes")

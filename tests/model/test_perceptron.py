@@ -49,7 +49,7 @@ def test_weights_begin_within_one_over_the_root_of_their_inputs():
     weights = split_weights(build_model(config).angles.detach(), config)
     for part, inputs in zip(weights, (64, 64, config.n_hidden, config.n_hidden), strict=True):
         assert part.abs().max() <= inputs**-0.5
-        # Uniform: the mean square is a third of the limit's. 40 numbers at least, whose relative spread is 0.9 / root n.
+        # Uniform: the mean square is a third of the limit's, and of n numbers uncertain by 0.9 / root n of itself.
         assert part.square().mean().item() == pytest.approx(1 / (3 * inputs), rel=5 * 0.9 / part.numel() ** 0.5)
 
 

@@ -1,5 +1,7 @@
 """The flatness stage of a small run against dense matrices in double precision; where a loss is crossed."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -46,7 +48,7 @@ def test_its_epochs_are_the_best_and_those_around_the_crossings(run):
     epochs = run.table("flatness.csv")["epoch"].tolist()
     assert best in epochs
     assert len(epochs) >= 3
-    for before, after in zip(epochs, epochs[1:], strict=False):
+    for before, after in itertools.pairwise(epochs):
         if after == before + 1 and after != best:
             assert losses[before + 1] > SETTINGS["loss"] >= losses[after + 1]
     assert epochs == epochs_wanted(run, SETTINGS["loss"])

@@ -8,13 +8,12 @@ and for the last time before the best epoch, when the learning rate of all runs 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import lazy_loader
 
 from qpatch import curvature, model
-from qpatch.config import RunConfig
 from qpatch.runs.stage import COUNT, Outcome, Parameter, Stage, images_used
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def compute(work: Work, loss: float, n_images: int, start_seed: int) -> Outcome:
 
 
 def crossings(losses: np.ndarray, loss: float, best: int) -> dict[str, int]:
-    """Where a loss, ``(epochs + 1,)`` from the initial point on, falls to a value: the row before, by 'first' and 'last'.
+    """Where a loss, ``(epochs + 1,)`` from the start on, falls to a value: the row before, by 'first' and 'last'.
 
     The last one is that before row ``best``, the one of least loss. Empty where it never falls so far.
     """
@@ -62,15 +61,8 @@ def epochs_wanted(run: RunFolder, loss: float) -> list[int]:
     return sorted({best, *(row - 1 for row in rows), *(row for row in rows)})
 
 
-def _cost(config: RunConfig, values: dict, seconds: Callable[[str, int], float]) -> float:
-    return POINTS * PRODUCTS * seconds("product", images_used(config, values["n_images"]))
-
-
 def _problems(run: RunFolder) -> Iterator[str]:
     table, record = run.table("flatness.csv"), run.record("flatness")
-    if not np.isfinite(table).all(axis=None):
-        yield "flatness.csv holds a value that is not finite"
-        return
     if list(table["epoch"]) != epochs_wanted(run, record["parameters"]["loss"]):
         yield "flatness.csv does not hold the best epoch and those around the loss that its record names"
     for name in ("hessian", "gauss_newton"):
@@ -91,6 +83,8 @@ STAGE = Stage(
         "start_seed": Parameter(0, "of the random start vectors and signs", least=0),
     },
     record={"images_used": COUNT},
-    cost=_cost,
+    cost=lambda config, values, seconds: (
+        POINTS * PRODUCTS * seconds("product", images_used(config, values["n_images"]))
+    ),
     problems=_problems,
 )
