@@ -80,7 +80,7 @@ QUICK = Sizes(
 class OneQNN(RunConfig):
     """A single QNN whose patch is the whole image: less than the study's two patches a side, so no run of it."""
 
-    def _check_circuit(self):
+    def _check_stride(self):
         if self.image_size != self.n_qubits:
             raise ValueError(
                 f"image_size is {self.image_size}; one QNN of {self.n_qubits} qubits takes {self.n_qubits}"

@@ -93,7 +93,7 @@ class RunConfig:
         if self.learning_rate is None:
             object.__setattr__(self, "learning_rate", default_learning_rate(self.depth))
         self._check_ranges()
-        self._check_stride()
+        self._check_stride()  # which benchmarks replace
         self._check_classes_and_batches()
 
     @property
