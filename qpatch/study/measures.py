@@ -10,6 +10,7 @@ import pandas as pd
 from qpatch.curvature.bound import Flattening, factors
 from qpatch.data import load_dataset, stratified_subset
 from qpatch.landscape.grid import CONTOUR_STEP
+from qpatch.model.perceptron import build_model
 from qpatch.runs.published import of_run, reference_table
 from qpatch.runs.store import RunFolder
 
@@ -61,6 +62,23 @@ def curvature_shares(runs: Sequence[RunFolder]) -> pd.DataFrame:
         | {f"Trace, {name}": 100 * planes[name]["of_trace"] for name in ("principal", "random")}
         for planes in stored
     )
+
+
+def movement(runs: Sequence[RunFolder]) -> pd.DataFrame:
+    """How far the angles are from where they started at the best epoch, in radians: a row a run.
+
+    ``per_qnn`` is the mean over the QNNs of each one's distance, ``in_all`` that of all together, ``per_angle`` the
+    root of its mean square over the angles; ``norm`` is the norm of all angles over what it was at the start.
+    """
+    rows = []
+    for run in runs:
+        start, best = build_model(run.config).angles.detach().double(), run.best_parameters()["angles"].double()
+        moved = best - start
+        row = {"n_patches": run.config.n_patches, "depth": run.config.depth, "seed": run.config.seed}
+        row |= {"per_qnn": moved.norm(dim=1).mean().item(), "in_all": moved.norm().item()}
+        row |= {"per_angle": moved.square().mean().sqrt().item(), "norm": (best.norm() / start.norm()).item()}
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def flattening(run: RunFolder, n_images: int = 250) -> Flattening:
