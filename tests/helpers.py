@@ -17,6 +17,7 @@ import torch
 
 from qpatch.config import RunConfig
 from qpatch.data import FILES
+from qpatch.runs.stages.flatness import epochs_wanted
 from qpatch.runs.store import RunFolder
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -139,6 +140,14 @@ def store_slices(run: RunFolder, parameters: dict | None = None) -> None:
     run.write_record("slices", parameters or {"n_points": 3}, 1.0, MACHINE, **values)
 
 
+def store_flatness(run: RunFolder, parameters: dict | None = None) -> None:
+    parameters = {"loss": 0.04, "n_images": 60, "start_seed": 0} | (parameters or {})
+    values = {f"{name}_{what}": 1.0 for name in ("hessian", "gauss_newton") for what in ("max", "trace", "error")}
+    epochs = epochs_wanted(run, parameters["loss"])
+    run.write_csv("flatness.csv", pd.DataFrame({"epoch": epochs} | values))
+    run.write_record("flatness", parameters, 1.0, MACHINE, images_used=60)
+
+
 def flip_byte(file: Path, position: int = -1) -> None:
     contents = bytearray(file.read_bytes())
     contents[position] ^= 0xFF
@@ -162,6 +171,7 @@ def held_by_another_process(config: RunConfig, lock: str) -> Iterator[subprocess
     """Within the block another process, which is yielded, holds a lock of the run."""
     script = f"""
 from qpatch.config import RunConfig
+from qpatch.runs.stages.flatness import epochs_wanted
 from qpatch.runs.store import RunFolder
 with RunFolder(RunConfig.from_dict({config.to_dict()})).locked({lock!r}):
     print("held", flush=True)

@@ -3,7 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import MACHINE, TINY, store_hessian, store_landscape, store_slices, store_spectrum, store_training
+from helpers import (
+    MACHINE,
+    TINY,
+    store_flatness,
+    store_hessian,
+    store_landscape,
+    store_slices,
+    store_spectrum,
+    store_training,
+)
 
 from qpatch.runs.records import headline_problems
 from qpatch.runs.stages import STAGES
@@ -23,6 +32,7 @@ def run() -> RunFolder:
     run.write_record("landscape", GRID, 1.0, MACHINE, ratios=[0.75, 0.1875], best_epoch=2)
     store_spectrum(run, {"residual": 1e-3})
     store_slices(run)
+    store_flatness(run)
     return run
 
 

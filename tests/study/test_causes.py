@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import MACHINE, TINY, store_training
+from helpers import TINY, store_flatness, store_training
 from scipy import stats
 
 from qpatch.study.causes import CURVATURES, flatness_table, read_share, share_left
@@ -16,8 +16,8 @@ def stored(law, losses=LOSSES, seed=1):
     """A run whose curvatures follow a law of the training loss."""
     run = store_training(TINY.replace(seed=seed), losses)
     rows = [{"epoch": row - 1} | {name: law(loss) for name in CURVATURES} for row, loss in enumerate(losses)]
+    store_flatness(run, {"loss": 1.0})
     run.write_csv("flatness.csv", pd.DataFrame(rows))
-    run.write_record("flatness", {"loss": 1.0, "n_images": 0, "start_seed": 0}, 1.0, MACHINE, images_used=60)
     return run
 
 
