@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +66,19 @@ def config_of(stride: int, depth: int, digits: int, scale: float, count: int, ba
 
 def references() -> list[dict]:
     """What the package computes in float64 for each of `REFERENCES`; see `reference`."""
-    return [reference(*choice) for choice in REFERENCES]
+    with _one_thread():
+        return [reference(*choice) for choice in REFERENCES]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """In steps this small threads would mostly wait for one another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def reference(stride: int, depth: int, digits: int, scale: float) -> dict:
@@ -74,11 +88,15 @@ def reference(stride: int, depth: int, digits: int, scale: float) -> dict:
     model = PatchQNN(config).double()
     initial = flat_parameters(model)
     random = np.random.default_rng(0)
-    point = initial + np.where(np.arange(config.n_trainable) < config.n_angles, 0, 0.1) * random.normal(size=len(initial))
+    point = initial + np.where(np.arange(config.n_trainable) < config.n_angles, 0, 0.1) * random.normal(
+        size=len(initial)
+    )
     move_to(model, point)
     curvature, direction = LossCurvature(model, split), random.normal(size=len(point))
     hessian = LinearOperator(
-        curvature.hessian.shape, lambda vector: (curvature.hessian @ torch.from_numpy(vector.ravel())).numpy(), dtype=float
+        curvature.hessian.shape,
+        lambda vector: (curvature.hessian @ torch.from_numpy(vector.ravel())).numpy(),
+        dtype=float,
     )
     numbers = {
         "point": point,
