@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from book.site.reports import report_title
 from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import summary
-from qpatch.show import tables
+from qpatch.show import plots, tables
 
 TABLE_COLUMNS = ("n_qubits", "n_train", "stride", "n_patches", "depth", "n_parameters")
 TABLE_COLUMNS += ("best_epoch", "train_loss", "test_loss", "test_accuracy", "lambda_max", "pc1_ratio", "pc2_ratio")
@@ -27,6 +27,12 @@ def patch_explorer(data: dict) -> str:
 def run_explorer(data: dict) -> str:
     """The run explorer for `explorers.explorer_data`."""
     return _explorer("runs", "Run explorer", data)
+
+
+def laboratory(state: dict | None = None) -> str:
+    """The page on which a model trains (`book/_static/lab`), or the small form of it that shows one state only."""
+    form = {"form": "whole"} if state is None else {"form": "small", "state": state}
+    return _explorer("lab", "Laboratory", form | {"colors": plots.PATCH_COLORS})
 
 
 def _explorer(kind: str, label: str, data: dict) -> str:

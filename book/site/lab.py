@@ -9,19 +9,24 @@ import base64
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from qpatch.config import RunConfig
 from qpatch.curvature.loss import LossCurvature
+from qpatch.curvature.power import power_iteration
 from qpatch.data import Dataset, Split, data_folder, pool, read_raw, stratified_batches
 from qpatch.files import write_atomically
 from qpatch.model.flat import flat_parameters, follow, move_to
 from qpatch.model.qnn import PatchQNN
-from qpatch.model.training import Trainer, evaluate
+from qpatch.model.training import Epoch, Trainer, evaluate
+from qpatch.show import plots
 
 IMAGE_SIZE, N_QUBITS, N_DIGITS = 8, 4, 10
 PER_DIGIT = {"train": 60, "test": 30}
@@ -82,7 +87,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def reference(stride: int, depth: int, digits: int, scale: float) -> dict:
-    """Numbers of one model: at a point with a bias, logits to curvature; from the seed's own start, ten training steps."""
+    """Numbers of one model: at a point with a bias, logits to curvature; from the seed's start, ten training steps."""
     config = config_of(stride, depth, digits, scale, BATCHES * PER_BATCH, BATCHES, EPOCHS)
     split = split_of("train", digits, BATCHES * PER_BATCH)
     model = PatchQNN(config).double()
@@ -123,6 +128,59 @@ def _trained(model: PatchQNN, split: Split) -> dict:
     """The loss after each epoch, the initial one first, and the parameters after the last."""
     history, path = follow(Trainer(model, Dataset(train=split, test=split)), EPOCHS)
     return {"losses": [epoch.train_loss for epoch in history], "trained": path[-1]}
+
+
+# -- what stands in the page's place where no script runs --------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Example:
+    """One model of the page's beginning, trained by the package: its history and its curvature at the end."""
+
+    config: RunConfig
+    history: list[Epoch]
+    lambda_max: float
+
+
+def examples(epochs: int = 15) -> list[Example]:
+    """The page's first model, and that with the most patches beside it."""
+    with _one_thread():
+        return [_example(stride, epochs) for stride in (4, 1)]
+
+
+def _example(stride: int, epochs: int) -> Example:
+    config = config_of(stride, 2, 4, 100.0, PER_DIGIT["train"], 6, epochs)
+    train, test = (split_of(name, 4, count) for name, count in PER_DIGIT.items())
+    model = PatchQNN(config).double()
+    history, _ = follow(Trainer(model, Dataset(train=train, test=test)), epochs)
+    return Example(config, history, power_iteration(LossCurvature(model, train).hessian).eigenvalue)
+
+
+def draw_examples(fig: Figure, found: list[Example]) -> Figure:
+    """Loss and accuracy by epoch; solid for training images, dashed for test images."""
+    for ax, quantity in zip(fig.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for example in found:
+            patches = example.config.n_patches
+            for split, style in (("train", "-"), ("test", "--")):
+                values = [getattr(epoch, f"{split}_{quantity}") for epoch in example.history]
+                kind = "training" if split == "train" else "test"
+                label = f"{patches} patches, {kind}"
+                ax.plot(range(len(values)), values, style, color=plots.patch_color(patches), label=label)
+        ax.set(xlabel="epoch", ylabel=quantity, yscale="log" if quantity == "loss" else "linear")
+    ax.legend(fontsize=8)
+    return fig
+
+
+def examples_table(found: list[Example]) -> pd.DataFrame:
+    """How the examples end."""
+    rows = [(example.config.n_patches, example.history[-1], example.lambda_max) for example in found]
+    return pd.DataFrame(
+        [
+            (str(patches), f"{last.train_loss:.3f}", f"{last.test_loss:.3f}", f"{last.test_accuracy:.0%}", f"{top:.1f}")
+            for patches, last, top in rows
+        ],
+        columns=["patches", "training loss", "test loss", "test accuracy", "largest eigenvalue"],
+    )
 
 
 def write_lab(static: Path) -> None:

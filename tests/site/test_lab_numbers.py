@@ -33,7 +33,8 @@ COMPUTE = """reference => {
     losses.push(physics.evaluate(model, theta, images, labels).loss);
   });
   const plain = { loss: there.loss, eigenvalue: spectrum.values[0], initial, losses, trained: Array.from(theta) };
-  return { ...plain, ...Object.fromEntries(["logits", "gradient", "product"].map(name => [name, Array.from(there[name])])) };
+  const arrays = ["logits", "gradient", "product"].map(name => [name, Array.from(there[name])]);
+  return { ...plain, ...Object.fromEntries(arrays) };
 }"""
 
 

@@ -1,0 +1,133 @@
+/* The laboratory's pictures, as SVG on white cards: curves, the Bloch disc, a path, a map of the loss. Data in, elements out. */
+"use strict";
+
+qpatch.charts = (() => {
+  const { make, draw } = qpatch;
+  const INK = "#222222", GRID = "#dddddd", START = "#d62728", END = "#00246b", BEST = "#ff9900", PATH = "#9467bd"; // as elsewhere
+  const short = value => value === 0 ? "0" : Math.abs(value) >= 1e4 || Math.abs(value) < 1e-3 ? value.toExponential(0) : `${Number(value.toPrecision(2))}`;
+
+  /* About five round numbers of an interval; powers of ten of a logarithmic one. */
+  function ticks([low, high], isLog) {
+    if (isLog) {
+      const first = Math.ceil(Math.log10(low)), last = Math.floor(Math.log10(high));
+      if (last > first) return Array.from({ length: last - first + 1 }, (_, i) => 10 ** (first + i));
+      return [low, high];
+    }
+    const rough = (high - low) / 5, power = 10 ** Math.floor(Math.log10(rough));
+    const step = power * [1, 2, 5, 10].find(factor => factor * power >= rough);
+    const first = Math.ceil(low / step - 1e-9);
+    return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+  }
+
+  /* A frame of axes with places for values; `x` and `y` are { range, label, isLog }. */
+  function frame(x, y, { width = 340, height = 220, label }) {
+    const left = 46, right = 10, top = 10, bottom = 36;
+    const share = ({ range: [low, high], isLog }, value) => isLog ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
+    const atX = value => left + share(x, value) * (width - left - right);
+    const atY = value => height - bottom - share(y, value) * (height - top - bottom);
+    const svg = draw("svg", { class: "ql-chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
+    for (const value of ticks(x.range, x.isLog))
+      svg.append(draw("text", { x: atX(value), y: height - bottom + 14, "text-anchor": "middle" }, short(value)));
+    for (const value of ticks(y.range, y.isLog)) svg.append(
+      draw("line", { x1: left, x2: width - right, y1: atY(value), y2: atY(value), stroke: GRID }),
+      draw("text", { x: left - 5, y: atY(value) + 4, "text-anchor": "end" }, short(value)));
+    svg.append(
+      draw("text", { x: (left + width - right) / 2, y: height - 4, "text-anchor": "middle" }, x.label),
+      draw("text", { transform: `translate(11 ${(top + height - bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, y.label));
+    return { svg, atX, atY };
+  }
+
+  /* Curves { points: [[x, y], ...], color, dashed, name } over each other. */
+  function curves(series, { x, y, label }) {
+    const { svg, atX, atY } = frame(x, y, { label });
+    const inside = value => Math.min(Math.max(value, y.range[0]), y.range[1]);
+    for (const { points, color, dashed } of series) {
+      const d = points.map(([a, b], i) => `${i ? "L" : "M"}${atX(a).toFixed(1)} ${atY(inside(b)).toFixed(1)}`).join("");
+      svg.append(draw("path", { d, fill: "none", stroke: color, "stroke-width": 2, "stroke-dasharray": dashed ? "5 4" : null }));
+      if (points.length) {
+        const [a, b] = points.at(-1);
+        svg.append(draw("circle", { cx: atX(a), cy: atY(inside(b)), r: 3, fill: color }));
+      }
+    }
+    return svg;
+  }
+
+  /* What the lines mean: a list of { color, dashed, name } under a chart. */
+  const legend = series => make("ul", { class: "ql-legend" }, ...series.map(({ color, dashed, name }) => make("li", {},
+    draw("svg", { viewBox: "0 0 24 8", width: 24, height: 8, "aria-hidden": "true" },
+      draw("path", { d: "M0 4H24", stroke: color, "stroke-width": 3, "stroke-dasharray": dashed ? "5 4" : null })), name)));
+
+  /* Expectation values of one qubit in the disc of <X> and <Z>: a dot a QNN, a ring for their mean. */
+  function disc({ dots, mean, color, right, up, label }) {
+    const svg = draw("svg", { class: "ql-disc", viewBox: "-1.5 -1.45 3 2.9", role: "img", "aria-label": label },
+      draw("circle", { r: 1, fill: "#f6f7f9", stroke: "#8a929b", "stroke-width": 0.02 }),
+      draw("path", { d: "M-1 0H1M0 -1V1", stroke: GRID, "stroke-width": 0.02 }),
+      draw("text", { x: 1.06, y: 0.08 }, right), draw("text", { x: 0, y: -1.1, "text-anchor": "middle" }, up ?? ""));
+    for (const [a, b] of dots) svg.append(draw("circle", { cx: a, cy: -b, r: 0.07, fill: color, "fill-opacity": 0.75 }));
+    svg.append(draw("circle", { cx: mean[0], cy: -mean[1], r: 0.13, fill: "none", stroke: INK, "stroke-width": 0.05 }));
+    return svg;
+  }
+
+  const spread = (values, share = 0.08) => {
+    const low = Math.min(...values), high = Math.max(...values), margin = share * (high - low) || 0.5;
+    return [low - margin, high + margin];
+  };
+
+  /* A path from red to dark blue on two axes, the present point a star. */
+  function drawPath(svg, atX, atY, path) {
+    const mix = i => `color-mix(in srgb, ${END} ${Math.round(100 * i / Math.max(1, path.length - 1))}%, ${START})`;
+    svg.append(draw("path", {
+      d: path.map(([a, b], i) => `${i ? "L" : "M"}${atX(a).toFixed(1)} ${atY(b).toFixed(1)}`).join(""), fill: "none", stroke: PATH,
+    }));
+    path.forEach(([a, b], i) => svg.append(draw("circle", { cx: atX(a), cy: atY(b), r: 3, style: `fill: ${mix(i)}` })));
+    svg.append(draw("path", { transform: `translate(${atX(0)} ${atY(0)})`, d: star(7), fill: BEST, stroke: INK }));
+  }
+  const star = radius => `M${Array.from({ length: 10 }, (_, i) => {
+    const r = i % 2 ? radius / 2.4 : radius, angle = Math.PI * (i / 5 - 0.5);
+    return `${(r * Math.cos(angle)).toFixed(2)} ${(r * Math.sin(angle)).toFixed(2)}`;
+  }).join("L")}Z`;
+
+  function pathChart(path, label) {
+    const axis = (i, name) => ({ range: spread([0, ...path.map(point => point[i])]), label: name });
+    const { svg, atX, atY } = frame(axis(0, "PC 1"), axis(1, "PC 2"), { label });
+    drawPath(svg, atX, atY, path);
+    return svg;
+  }
+
+  /* The loss on a grid (rows from below, the later ones perhaps still to come): grey levels, a line wherever the
+     loss has doubled, the path. */
+  function map({ x, y, rows, path, plane }, label) {
+    const names = plane === "top" ? ["top eigenvector", "second eigenvector"] : ["PC 1", "PC 2"];
+    const half = (x[1] - x[0]) / 2, high = (y[1] - y[0]) / 2;
+    const { svg, atX, atY } = frame({ range: [x[0] - half, x.at(-1) + half], label: names[0] },
+      { range: [y[0] - high, y.at(-1) + high], label: names[1] }, { label, height: 300 });
+    const all = rows.flat(), low = Math.min(...all), top = Math.max(...all), whole = Math.log(top / low) || 1;
+    rows.forEach((row, j) => row.forEach((loss, i) => svg.append(draw("rect", {
+      x: atX(x[i] - half), y: atY(y[j] + high), width: atX(half) - atX(-half) + 0.3, height: atY(-high) - atY(high) + 0.3,
+      fill: `rgb(${Array(3).fill(Math.round(255 - 115 * Math.log(loss / low) / whole))})`,
+    }))));
+    for (let level = 2 ** Math.ceil(Math.log2(low)); level < top; level *= 2)
+      svg.append(draw("path", { d: contour(x, y, rows, level, atX, atY), fill: "none", stroke: "#555", "stroke-width": 0.8 }));
+    drawPath(svg, atX, atY, path.filter(([a, b]) => a >= x[0] - half && a <= x.at(-1) + half && b >= y[0] - high && b <= y.at(-1) + high));
+    return { svg, low, top };
+  }
+
+  /* The pieces of a line of equal loss: in each half of a square of the grid, where its sides cross the level. */
+  function contour(x, y, rows, level, atX, atY) {
+    let d = "";
+    const point = (i, j) => [x[i], y[j], rows[j][i]];
+    for (let j = 0; j + 1 < rows.length; j++)
+      for (let i = 0; i + 1 < x.length; i++) {
+        const [a, b, c, e] = [point(i, j), point(i + 1, j), point(i + 1, j + 1), point(i, j + 1)];
+        for (const corners of [[a, b, c], [a, c, e]]) {
+          const cuts = corners.map((from, k) => [from, corners[(k + 1) % 3]])
+            .filter(([from, to]) => from[2] < level !== to[2] < level)
+            .map(([from, to]) => [0, 1].map(k => from[k] + (to[k] - from[k]) * (level - from[2]) / (to[2] - from[2])));
+          if (cuts.length === 2) d += `M${cuts.map(([p, q]) => `${atX(p).toFixed(1)} ${atY(q).toFixed(1)}`).join("L")}`;
+        }
+      }
+    return d;
+  }
+
+  return { curves, legend, disc, pathChart, map, short };
+})();
