@@ -31,20 +31,8 @@ from book.site.myst import collect_labels
 REPOSITORY_VARIABLE = "QPATCH_REPOSITORY_URL"
 BRANCH_VARIABLE = "QPATCH_REPOSITORY_BRANCH"
 EXPLORER_SCRIPTS = ("explorer.js", "patch_explorer.js", "run_explorer.js", "run_table.js")  # in this order
-LAB_PARTS = (
-    "digits",
-    "physics",
-    "training",
-    "curvature",
-    "worker",
-    "charts",
-    "views",
-    "pad",
-    "story",
-    "address",
-    "lab",
-)
-LAB_SCRIPTS = tuple(f"lab/{part}.js" for part in LAB_PARTS)  # likewise
+LAB_ENGINE, LAB_VIEW = "digits physics training curvature worker", "charts views pad story address team lab"
+LAB_SCRIPTS = tuple(f"lab/{part}.js" for part in f"{LAB_ENGINE} {LAB_VIEW}".split())  # likewise
 FRONT_DOOR = """<!DOCTYPE html>
 <html lang="en">
 <head>

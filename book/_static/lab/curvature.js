@@ -34,7 +34,8 @@ function patchCurvature() {
   function rotate(a, vectors, p, q) {
     if (a[p][q] === 0) return;
     const ratio = (a[q][q] - a[p][p]) / (2 * a[p][q]);
-    const t = (ratio < 0 ? -1 : 1) / (Math.abs(ratio) + Math.sqrt(ratio ** 2 + 1)), c = 1 / Math.sqrt(t ** 2 + 1), s = t * c;
+    const t = (ratio < 0 ? -1 : 1) / (Math.abs(ratio) + Math.sqrt(ratio ** 2 + 1));
+    const c = 1 / Math.sqrt(t ** 2 + 1), s = t * c;
     const turn = (x, y) => [c * x - s * y, s * x + c * y];
     for (const row of a) [row[p], row[q]] = turn(row[p], row[q]);
     for (let i = 0; i < a.length; i++) {
@@ -52,7 +53,8 @@ function patchCurvature() {
       diagonal.push(dot(basis.at(-1), next));
       for (let twice = 0; twice < 2; twice++) for (const known of basis) add(next, -dot(known, next), known);
       const rest = norm(next), n = diagonal.length;
-      const small = diagonal.map((value, i) => diagonal.map((_, j) => i === j ? value : Math.abs(i - j) === 1 ? beside[Math.min(i, j)] : 0));
+      const small = diagonal.map((value, i) => diagonal.map((_, j) =>
+        i === j ? value : Math.abs(i - j) === 1 ? beside[Math.min(i, j)] : 0));
       const { values, vectors } = eigen(small), spanned = basis.slice();
       yield { products: n, values, residuals: vectors.map(vector => rest * Math.abs(vector[n - 1])),
               vector: i => combined(vectors[i], spanned) };

@@ -1,12 +1,12 @@
-/* The physics of "Train one here": patch QNNs of four qubits on 8 x 8 pixels, their loss, its exact first and second
-   derivatives, how they are trained, and the curvature where training has led. Read it beside the chapter on the engine:
-   ideas and numbers are the package's (a test holds them together to 1e-9), all in double precision.
+/* The physics of "Train one here": patch QNNs of four qubits on 8 x 8 pixels, their loss, its exact first and
+   second derivatives. Read it beside the chapter on the engine: ideas and numbers are the package's (a test holds them
+   together to 1e-9), all in double precision.
 
    - Depth is shared. The blocks between two encodings do not see the image, so each stretch of them is one 16 x 16
      matrix, built once a step and applied to all images.
-   - Derivatives in the Pauli basis. Let psi be the state at some place in the circuit and lambda what the loss makes of a
-     change of it: dL = Re<lambda|d psi>. For a rotation exp(-i theta P/2) that ends there, dL/d theta = Im<lambda|P|psi>/2.
-     These numbers, one for each product P of Pauli matrices, are all that goes back through a stretch.
+   - Derivatives in the Pauli basis. Let psi be the state at some place in the circuit and lambda what the loss makes of
+     a change of it, dL = Re<lambda|d psi>. For a rotation exp(-i theta P/2) that ends there, dL/d theta is half of
+     Im<lambda|P|psi>. These numbers, one for each product P of Pauli matrices, are all that goes back in a stretch.
    - Second derivatives for nothing. Each step below is linear in each of its arguments. So it can run on dual numbers
      x + eps x', by the product rule, and the gradient at theta + eps v is the gradient + eps (Hessian times v).
 
@@ -14,7 +14,7 @@
 "use strict";
 
 function patchPhysics() {
-  const QUBITS = 4, STATES = 16, PIXELS = 8, SIDE = 4; // qubits and amplitudes of a QNN; sides of an image and of a patch
+  const QUBITS = 4, STATES = 16, PIXELS = 8, SIDE = 4; // of a QNN; sides of image and patch
   const WIDTH = 2 * STATES; // numbers of a state: real and imaginary parts in turn
   const X = 0, Y = 1; // axes of rotations
   const bitOf = qubit => 1 << (QUBITS - 1 - qubit); // qubit 0 is the most significant
@@ -28,13 +28,14 @@ function patchPhysics() {
      package: the angles of QNN after QNN, then the bias of each pixel. */
   function makeModel({ stride, depth, classes, scale }) {
     const perSide = (PIXELS - SIDE) / stride + 1, patches = perSide ** 2, stretch = 2 * QUBITS * depth;
-    const corners = Array.from({ length: patches }, (_, p) => [stride * Math.floor(p / perSide), stride * (p % perSide)]);
+    const list = (length, value) => Array.from({ length }, (_, i) => value(i));
+    const corners = list(patches, p => [stride * Math.floor(p / perSide), stride * (p % perSide)]);
     const pixels = corners.map(([row, column]) => // of each patch, row by row
-      Array.from({ length: SIDE ** 2 }, (_, i) => PIXELS * (row + Math.floor(i / SIDE)) + column + i % SIDE));
+      list(SIDE ** 2, i => PIXELS * (row + Math.floor(i / SIDE)) + column + i % SIDE));
     const nX = Math.ceil(classes / 2); // class k reads X of qubit k; when the half is done, Z from qubit 0 on
-    const readout = Array.from({ length: classes }, (_, k) => ({ isX: k < nX, bit: bitOf(k % nX) }));
+    const readout = list(classes, k => ({ isX: k < nX, bit: bitOf(k % nX) }));
     const perQnn = 3 * stretch + 32, nAngles = patches * perQnn, size = nAngles + PIXELS ** 2;
-    return { stride, depth, classes, scale, perSide, patches, corners, pixels, readout, stretch, perQnn, nAngles, size };
+    return { depth, classes, scale, perSide, patches, corners, pixels, readout, stretch, perQnn, nAngles, size };
   }
 
   // -- dual numbers -----------------------------------------------------------------------------------------------
@@ -67,15 +68,17 @@ function patchPhysics() {
 
   // -- gates on states --------------------------------------------------------------------------------------------
 
-  /* A one-qubit gate is four numbers (w, x, y, z): the matrix w - i (x X + y Y + z Z). Here rotations about X or Y, given
-     by their half angles, follow gates; a shorter list of either repeats. */
+  /* A one-qubit gate is four numbers (w, x, y, z): the matrix w - i (x X + y Y + z Z). Here rotations about X or Y,
+     given by their half angles, follow gates; a shorter list of either repeats. */
   const follow = lift((out, half, gates, axis) => {
     const nHalf = half.length / 3, nGates = gates.length / 4;
     for (let i = 0; i < out.length / 4; i++) {
       const c = half[3 * (i % nHalf)], s = half[3 * (i % nHalf) + 1], g = 4 * (i % nGates), o = 4 * i;
       const w = gates[g], x = gates[g + 1], y = gates[g + 2], z = gates[g + 3];
-      if (axis === X) out[o] += c * w - s * x, out[o + 1] += c * x + s * w, out[o + 2] += c * y - s * z, out[o + 3] += c * z + s * y;
-      else out[o] += c * w - s * y, out[o + 1] += c * x + s * z, out[o + 2] += c * y + s * w, out[o + 3] += c * z - s * x;
+      out[o] += c * w - s * (axis === X ? x : y);
+      out[o + 1] += c * x + s * (axis === X ? w : z);
+      out[o + 2] += c * y - s * (axis === X ? z : -w);
+      out[o + 3] += c * z + s * (axis === X ? y : -x);
     }
   });
   const inverse = gates => both(gates, values => numbers(values.length, i => i % 4 ? -values[i] : values[i]));
@@ -153,9 +156,12 @@ function patchPhysics() {
       }
   });
 
+  /* Where a stretch's angles begin; those of an encoding, 16, stand between two stretches. */
+  const stretchAt = (model, patch, number) => patch * model.perQnn + number * (model.stretch + 16);
+
   // -- stretches of entangling blocks -----------------------------------------------------------------------------
 
-  /* Columns through a stretch: in each block RX, then RY on each qubit, then the ring, which the very last block lacks. */
+  /* Columns through a stretch: in each block RX, then RY on each qubit, then the ring, but for the very last block. */
   function applyStretch(model, angles, columns, isLast) {
     const half = circle(angles, 0.5), layer = number => slice(half, 12 * number, 12);
     for (let block = 0; block < model.depth; block++) {
@@ -166,9 +172,9 @@ function patchPhysics() {
     return columns;
   }
   const ZERO = dual(numbers(WIDTH, i => Number(i === 0))); // the state |0000>
-  const RING_MATRIX = applyRing(dual(numbers(STATES * WIDTH, i => Number(i % (WIDTH + 2) === 0)))); // the ring after an encoding
+  const RING_MATRIX = applyRing(dual(numbers(STATES * WIDTH, i => Number(i % (WIDTH + 2) === 0)))); // after an encoding
 
-  /* The 256 Pauli strings P: letters I, X, Y, Z as digits of base four, and as the bits that P flips and that give signs. */
+  /* The 256 Pauli strings P: letters I, X, Y, Z as digits of base four, the bits that P flips and that give signs. */
   const STRINGS = Array.from({ length: 4 ** QUBITS }, (_, string) => {
     let flip = 0, sign = 0;
     for (let q = 0; q < QUBITS; q++) {
@@ -190,8 +196,10 @@ function patchPhysics() {
           out[m + 1] += psis[j + 1] * lambdas[k] - psis[j] * lambdas[k + 1];
         }
   });
-  const TERMS = STRINGS.map(({ flip, sign }) => numbers(STATES, j => 2 * (STATES * j + (j ^ flip)) + 1 - ones(flip & sign) % 2));
-  const SIGNS = STRINGS.map(({ flip, sign }) => numbers(STATES, j => (ones(sign & j) + (ones(flip & sign) >> 1)) % 2 ? -1 : 1));
+  const TERMS = STRINGS.map(({ flip, sign }) =>
+    numbers(STATES, j => 2 * (STATES * j + (j ^ flip)) + 1 - ones(flip & sign) % 2));
+  const SIGNS = STRINGS.map(({ flip, sign }) =>
+    numbers(STATES, j => (ones(sign & j) + (ones(flip & sign) >> 1)) % 2 ? -1 : 1));
   const toPaulis = matrix => both(matrix, values =>
     numbers(STRINGS.length, string => {
       let sum = 0;
@@ -209,11 +217,13 @@ function patchPhysics() {
     }
     return { factor, string: STRINGS.findIndex(other => other.flip === flip && other.sign === sign) };
   });
-  const passRing = paulis => both(paulis, values => numbers(values.length, i => RINGS[i].factor * values[RINGS[i].string]));
+  const passRing = paulis =>
+    both(paulis, values => numbers(values.length, i => RINGS[i].factor * values[RINGS[i].string]));
 
   /* Back through one qubit's rotation: the letters that are not its axis turn into each other. */
   const passRotation = lift((out, [c, s, one], paulis, qubit, axis) => {
-    const shift = 2 * (QUBITS - 1 - qubit), second = (axis + 1) % 3 + 1, third = (axis + 2) % 3 + 1, step = (third - second) << shift;
+    const shift = 2 * (QUBITS - 1 - qubit), second = (axis + 1) % 3 + 1, third = (axis + 2) % 3 + 1;
+    const step = (third - second) * 2 ** shift;
     for (let string = 0; string < paulis.length; string++) {
       const letter = (string >> shift) & 3;
       if (letter === second) out[string] += c * paulis[string] + s * paulis[string + step];
@@ -247,11 +257,12 @@ function patchPhysics() {
   // -- encodings --------------------------------------------------------------------------------------------------
 
   /* A qubit takes two features in a block: RY RX(x) RY, then RX RY(x) RX; angles are the block's 0 to 3 of a qubit. */
-  const ENCODING = [[Y, "angle", 0], [X, "feature", 0], [Y, "angle", 1], [X, "angle", 2], [Y, "feature", 1], [X, "angle", 3]];
+  const ENCODING = [
+    [Y, "angle", 0], [X, "feature", 0], [Y, "angle", 1], [X, "angle", 2], [Y, "feature", 1], [X, "angle", 3]];
 
   /* The six rotations of all qubits, in order, with the places of their angles, and the gates that they come to. */
   function encode(model, theta, patch, block, images) {
-    const start = patch * model.perQnn + (block ? 2 * model.stretch + 16 : model.stretch), count = images.length / PIXELS ** 2;
+    const start = stretchAt(model, patch, block) + model.stretch, count = images.length / PIXELS ** 2;
     const rotations = ENCODING.map(([axis, kind, j]) => {
       if (kind === "angle") {
         const targets = [0, 1, 2, 3].map(q => start + 4 * q + j);
@@ -263,7 +274,8 @@ function patchPhysics() {
         numbers(4 * count, i => images[PIXELS ** 2 * (i >> 2) + places[i & 3]] + angles.v[i & 3]),
         angles.d && numbers(4 * count, i => angles.d[i & 3])) };
     });
-    const gates = rotations.reduce((sofar, { axis, angles }) => follow(16 * count, circle(angles, 0.5), sofar, axis), NOTHING);
+    const gates = rotations.reduce((gates, { axis, angles }) =>
+      follow(16 * count, circle(angles, 0.5), gates, axis), NOTHING);
     return { rotations, gates };
   }
 
@@ -298,18 +310,17 @@ function patchPhysics() {
 
   // -- a QNN, the model, its loss ---------------------------------------------------------------------------------
 
-  const stretchAt = (model, patch, number) => patch * model.perQnn + number * (model.stretch + 16);
-
   /* All that is known of one QNN on some images; `values` are its expectation values, image by image. */
   function run(model, theta, patch, images) {
-    const at = number => slice(theta, stretchAt(model, patch, number), model.stretch), count = images.length / PIXELS ** 2;
+    const at = number => slice(theta, stretchAt(model, patch, number), model.stretch);
+    const size = images.length / PIXELS ** 2 * WIDTH;
     const [first, second] = [0, 1].map(block => encode(model, theta, patch, block, images));
     const start = applyStretch(model, at(0), ZERO, false);
     const middle = applyStretch(model, at(1), RING_MATRIX, false), last = applyStretch(model, at(2), RING_MATRIX, true);
-    const copies = both(start, values => numbers(count * WIDTH, i => values[i % WIDTH]));
-    const encoded = applyGates(first.gates, copies), mixed = applyMatrix(copies.v.length, middle, encoded);
-    const again = applyGates(second.gates, mixed), final = applyMatrix(copies.v.length, last, again);
-    const values = readOut(count * model.classes, final, final, model.readout);
+    const copies = both(start, values => numbers(size, i => values[i % WIDTH]));
+    const encoded = applyGates(first.gates, copies), mixed = applyMatrix(size, middle, encoded);
+    const again = applyGates(second.gates, mixed), final = applyMatrix(size, last, again);
+    const values = readOut(size / WIDTH * model.classes, final, final, model.readout);
     return { first, second, start, middle, last, encoded, mixed, again, final, values };
   }
 
@@ -335,23 +346,27 @@ function patchPhysics() {
 
   /* The model's answer: logits, image by image, and each QNN behind them. */
   function answer(model, theta, images) {
-    const qnns = model.corners.map((_, patch) => run(model, theta, patch, images)), factor = model.scale / model.patches;
-    const mean = kind => numbers(qnns[0].values.v.length, i => factor * qnns.reduce((sum, qnn) => sum + qnn.values[kind][i], 0));
+    const qnns = model.corners.map((_, patch) => run(model, theta, patch, images));
+    const factor = model.scale / model.patches;
+    const mean = kind => numbers(qnns[0].values.v.length, i =>
+      factor * qnns.reduce((sum, qnn) => sum + qnn.values[kind][i], 0));
     return { qnns, logits: dual(mean("v"), theta.d && mean("d")) };
   }
 
   /* Probabilities of the classes of one image from logits, and the cross-entropy of its label. */
   function softmax(logits) {
-    const top = Math.max(...logits), powers = logits.map(logit => Math.exp(logit - top)), sum = powers.reduce((a, b) => a + b);
+    const top = Math.max(...logits), powers = logits.map(logit => Math.exp(logit - top));
+    const sum = powers.reduce((a, b) => a + b);
     return { chances: powers.map(power => power / sum), loss: label => Math.log(sum) + top - logits[label] };
   }
 
   /* Mean loss, how many answers are right, and the loss's derivatives by the logits, of images in their order. */
   function judge(model, logits, labels) {
-    const K = model.classes, weights = dual(new Float64Array(logits.v.length), logits.d && new Float64Array(logits.v.length));
+    const K = model.classes, weights = both(logits, values => new Float64Array(values.length));
     let loss = 0, right = 0;
     labels.forEach((label, image) => {
-      const own = values => values.subarray(K * image, K * image + K), { chances, loss: lossOf } = softmax(own(logits.v));
+      const own = values => values.subarray(K * image, K * image + K);
+      const { chances, loss: lossOf } = softmax(own(logits.v));
       loss += lossOf(label) / labels.length;
       right += Number(own(logits.v).indexOf(Math.max(...own(logits.v))) === label);
       chances.forEach((chance, k) => { own(weights.v)[k] = (chance - Number(k === label)) / labels.length; });
@@ -362,7 +377,7 @@ function patchPhysics() {
     return { loss, right, weights };
   }
 
-  /* Loss and right answers alone; the same with the gradient and, along a direction, the product of Hessian and direction. */
+  /* Loss and right answers alone; the same with the gradient and, along a direction, Hessian times direction. */
   function evaluate(model, theta, images, labels) {
     const { logits } = answer(model, dual(theta), images);
     return { logits: logits.v, ...judge(model, logits, labels) };

@@ -35,7 +35,8 @@ function patchTraining() {
 
   /* An epoch's mini-batches: all images in random order, `perClass` of each class in each batch. */
   function makeBatches(labels, classes, perClass, draw) {
-    const members = Array.from({ length: classes }, (_, k) => shuffled(labels.flatMap((label, i) => label === k ? [i] : []), draw));
+    const members = Array.from({ length: classes }, (_, k) =>
+      shuffled(labels.flatMap((label, i) => label === k ? [i] : []), draw));
     return Array.from({ length: Math.floor(members[0].length / perClass) }, (_, batch) =>
       members.flatMap(images => images.slice(batch * perClass, (batch + 1) * perClass)));
   }

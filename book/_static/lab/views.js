@@ -1,7 +1,8 @@
 /* What is seen of one model of the laboratory: votes of its patches, Bloch discs, path, curvature, landscape. */
 "use strict";
 
-/* `name` is "A" or "B"; `highlight` is told which patch is looked at, by its corner, or null. */
+/* `name` is "A" or "B"; `highlight` is told which patch is looked at, by its corner, or null. Cards are filled by what the
+   worker reports; `show...` of what it measures return a sentence. */
 qpatch.modelView = (name, highlight) => {
   const { make, picture, charts } = qpatch;
   const card = (...classes) => make("div", { class: ["qx-card", ...classes].join(" ") });
@@ -105,17 +106,19 @@ qpatch.modelView = (name, highlight) => {
       make("p", {}, `The two axes hold ${shares[0]} and ${shares[1]} of the path's variance.`));
   }
 
-  function showCurvature({ estimates, residual, traces, done }) {
+  /* `most`: the end of the axis, the same for both models. */
+  function showCurvature({ estimates, residual, traces, done }, most) {
     const top = estimates.at(-1), [trace, error] = traces.at(-1) ?? [];
     const line = (values, color, dashed) => ({ points: values.map((value, i) => [i + 1, value]), color, dashed });
-    const all = [...estimates, ...traces.map(([value]) => value)], longest = Math.max(estimates.length, traces.length, 2);
+    const least = Math.min(0, ...estimates, ...traces.map(([value]) => value));
+    const longest = Math.max(estimates.length, traces.length, 2);
     const series = [{ ...line(estimates, model.color), name: "largest eigenvalue" },
                     { ...line(traces.map(([value]) => value), model.color, true), name: "trace" }];
     const text = `λ max = ${top.toPrecision(4)} (residual ${residual.toPrecision(2)})`
       + (traces.length > 1 ? `, trace = ${trace.toPrecision(3)} ± ${error.toPrecision(2)}` : "") + (done ? "." : " …");
     curvature.replaceChildren(charts.curves(series, {
       x: { range: [1, longest], label: "products with the Hessian" },
-      y: { range: [Math.min(0, ...all), 1.05 * Math.max(...all)], label: "estimate" }, label: `Model ${name}: ${text}`,
+      y: { range: [least, 1.05 * most], label: "estimate" }, label: `Model ${name}: ${text}`,
     }), charts.legend(series), make("p", { class: "ql-result" }, text));
     return text;
   }
