@@ -48,6 +48,7 @@ qpatch.register("lab", (box, data) => {
     for (const model of team.active()) {
       const { settings: { patches }, shape: { corners, perSide }, name, isSecond } = model;
       model.color = isSecond && patches === state.patches ? OTHER : data.colors[patches];
+      model.title = state.change ? `${name}, ${nameOf(state.change)} ${isSecond ? state.to : state[state.change]}, ` : "";
       views[name].begin({ corners, perSide, nX: Math.ceil(state.digits.length / 2), digits: state.digits, color: model.color });
     }
     box.classList.toggle("ql-pair", Boolean(state.change));
@@ -87,8 +88,8 @@ qpatch.register("lab", (box, data) => {
     const known = team.active().filter(model => model.progress);
     const last = Math.max(10, ...known.map(({ progress }) => progress.points.at(-1).epoch));
     for (const [target, kind, isLog] of [[lossCard, "Loss", true], [accuracyCard, "Accuracy", false]]) {
-      const series = known.flatMap(({ name, color, progress: { points } }) => ["train", "test"].map(split => ({
-        name: `${name}, ${split === "train" ? "training" : "test"}`, color, dashed: split === "test",
+      const series = known.flatMap(({ title, color, progress: { points } }) => ["train", "test"].map(split => ({
+        name: `${title}${split === "train" ? "training" : "test"}`, color, dashed: split === "test",
         points: points.map(point => [point.epoch, point[split + kind]]),
       })));
       const values = series.flatMap(({ points }) => points.map(point => point[1]));
@@ -126,7 +127,7 @@ qpatch.register("lab", (box, data) => {
   const stepButton = button("Step", () => {
     if (team.isRunning() || team.epochOf(team.models[0]) >= address.EPOCHS) return;
     leave();
-    state.step = team.models[0].progress.step + 1;
+    state.step = (team.models[0].progress?.step ?? 0) + 1;
     team.step();
     writeAddress();
   });
@@ -201,7 +202,7 @@ qpatch.register("lab", (box, data) => {
   const pairOf = (title, key, ...others) => panel(title, make("div", { class: "ql-two" }, ...team.models.map(({ name }) =>
     make("div", { class: `ql-of-${name}` }, make("p", { class: "ql-name" }), views[name].cards[key]))), ...others);
   const curves = () => [panel("Loss", lossCard), panel("Accuracy", accuracyCard)];
-  const small = () => [make("div", { class: "ql-run ql-tools" }, runButton, resetButton), about, numbers, make("div", { class: "qx-panels" }, ...curves())];
+  const small = () => [make("div", { class: "ql-run ql-tools" }, runButton, resetButton), about, make("div", { class: "qx-panels" }, ...curves())];
   const whole = () => [
     make("div", { class: "ql-story", role: "group", "aria-label": "The paper's story in five clicks" }, ...storyButtons), aim,
     make("fieldset", { class: "ql-digits" }, make("legend", {}, "Digits, two to eight"),
@@ -220,6 +221,7 @@ qpatch.register("lab", (box, data) => {
       button("Principal plane", measure({ kind: "landscape", plane: "principal" })),
       button("Two top eigenvectors", measure({ kind: "landscape", plane: "top" })))),
   ];
+  box.classList.toggle("ql-small", isSmall);
   box.append(...(isSmall ? small() : whole()));
   start();
   if (!isSmall) addEventListener("hashchange", () => { state = address.parse(location.hash); start(); });

@@ -10,8 +10,8 @@ qpatch.story = [
   },
   {
     title: "2. More depth", state: { change: "depth", to: 8 },
-    look: "B has four times the blocks, and so nearly three times the angles. Run, then measure: B fits the training images better and"
-      + " stands where the loss is about twice as sharp. Deeper is sharper, says the paper.",
+    look: "B has four times the blocks. Measure before anything is trained: B is about twice as sharp. Run, and measure again: B fits the"
+      + " images better, and little is left of the difference; other seeds say other things. Depth is the weaker half of the claim.",
   },
   {
     title: "3. More patches", state: { change: "patches", to: 25 },

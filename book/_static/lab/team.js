@@ -57,9 +57,9 @@ qpatch.labTeam = (digits, on) => {
     for (const model of active) model.sent = 0;
     keepPace();
   }
-  /* All stop at the end of the epoch that the first of them is in. */
+  /* All stop where the first of them has been sent to: at the end of an epoch. */
   function pause() {
-    target = Math.min(target, Math.ceil(Math.max(...active.map(epochOf)) - 1e-9));
+    target = Math.max(...active.map(model => model.sent));
     keepPace();
   }
   function step() {

@@ -142,7 +142,10 @@ function labWorker(physics, training, curvature, port) {
     if (job || own.step < goal) {
       if (!job && Date.now() - reported > own.every) report();
       wake();
-    } else if (own.step !== told) report();
+    } else if (own.step !== told) {
+      if (own.step % own.perEpoch) record();
+      report();
+    }
   }
   function wake() {
     if (!waiting) waiting = true, setTimeout(turn);
