@@ -1,4 +1,4 @@
-""" "Train one here" in the built book: it trains, pauses and measures, with the keyboard too; its address holds it all."""
+"""The page "Train one here" of the built book: it trains, pauses, measures, with the keyboard too, as its address says."""
 
 import re
 from urllib.parse import parse_qs, urlsplit
@@ -97,7 +97,9 @@ def test_a_link_leads_to_the_same_numbers(lab):
     again = lab(urlsplit(page.url).fragment)
     expect(numbers(again)).to_have_text(expected, timeout=PATIENCE)
     assert settings(again) == settings(page)
-    assert {"digits": "038", "seed": "77", "change": "patches", "to": "9", "step": "4"}.items() <= settings(page).items()
+    assert {"digits": "038", "seed": "77", "change": "patches", "to": "9", "step": "4"}.items() <= settings(
+        page
+    ).items()
 
 
 @pytest.mark.parametrize(
@@ -214,7 +216,7 @@ def test_arrow_keys_go_from_vote_to_vote(lab):
     for key, number in (("ArrowRight", 2), ("ArrowDown", 5), ("End", 9), ("ArrowRight", 9), ("Home", 1)):
         page.keyboard.press(key)
         expect(page.locator(".ql-vote:focus")).to_have_attribute("aria-label", re.compile(f"^Patch {number} votes"))
-        expect(page.get_by_text(re.compile(rf"^QNN {number} says 0: [+−]\d\.\d\d, 1: [+−]\d\.\d\d\.$"))).to_be_visible()
+        expect(page.get_by_text(re.compile(rf"^QNN {number} says 0: .\d\.\d\d, 1: .\d\.\d\d\.$"))).to_be_visible()
     expect(page.locator(".ql-frame")).to_have_attribute("visibility", "visible")
 
 
