@@ -10,6 +10,7 @@ import html
 import json
 from collections.abc import Sequence
 
+from book.site import explorers
 from book.site.reports import report_title
 from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import summary
@@ -32,7 +33,8 @@ def run_explorer(data: dict) -> str:
 def laboratory(state: dict | None = None) -> str:
     """The page on which a model trains (`book/_static/lab`), or the small form of it that shows one state only."""
     form = {"form": "whole"} if state is None else {"form": "small", "state": state}
-    return _explorer("lab", "Laboratory", form | {"colors": plots.PATCH_COLORS})
+    colors = explorers.COLORS | {"other": plots.OTHER_COLOR, "patches": plots.PATCH_COLORS}
+    return _explorer("lab", "Laboratory", form | {"colors": colors})
 
 
 def _explorer(kind: str, label: str, data: dict) -> str:

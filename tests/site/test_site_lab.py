@@ -1,4 +1,4 @@
-"""The page "Train one here" of the built book: it trains, pauses, measures, with the keyboard too, as its address says."""
+"""The page "Train one here" of the built book: it trains, pauses, measures, by keyboard too, as its address says."""
 
 import re
 from urllib.parse import parse_qs, urlsplit
@@ -188,7 +188,7 @@ def test_a_second_model_differs_in_one_thing(lab):
     expect(numbers(page)).to_have_count(2, timeout=PATIENCE)
     expect(page.get_by_text("Model B: scale 250").first).to_be_visible()
     assert {"change": "scale", "to": "250", "scale": "100"}.items() <= settings(page).items()
-    choose(page, "Second model: what differs").select_option("none")
+    choose(page, "Second model: what differs").select_option("nothing")
     expect(numbers(page)).to_have_count(1, timeout=PATIENCE)
 
 

@@ -22,8 +22,9 @@ qpatch.address = (() => {
   /* What one model of the page is trained with: the engine's settings. */
   function settingsOf(state, isSecond) {
     const own = isSecond ? { ...state, [state.change]: state.to } : state;
-    return { stride: STRIDES[own.patches], depth: own.depth, classes: state.digits.length, scale: own.scale, rate: own.rate,
-             seed: own.seed, perClass: own.batch, swing: own.schedule === "swinging", patches: own.patches };
+    const { patches, depth, scale, rate, seed } = own;
+    const classes = state.digits.length, swing = own.schedule === "swinging";
+    return { stride: STRIDES[patches], patches, depth, classes, scale, rate, seed, perClass: own.batch, swing };
   }
 
   /* A seed may be any whole number of 32 bits; everything else is one of the choices. */
@@ -35,7 +36,7 @@ qpatch.address = (() => {
   /* The state that an address names; what it leaves out or misnames is as at the beginning. */
   function parse(hash) {
     const given = new URLSearchParams(hash.replace(/^#/, "")), state = initial();
-    const digits = [...new Set(given.get("digits") ?? "")].filter(digit => digit >= "0" && digit <= "9").map(Number).sort();
+    const digits = [...new Set(given.get("digits")?.match(/\d/g))].map(Number).sort();
     if (digits.length >= 2 && digits.length <= 8) state.digits = digits;
     for (const key of Object.keys(FIELDS)) state[key] = read(key, given.get(key) ?? "") ?? state[key];
     const change = given.get("change");

@@ -2,8 +2,7 @@
 "use strict";
 
 qpatch.register("lab", (box, data) => {
-  const { make, draw, picture, choice, panel, summary, charts, address, story } = qpatch;
-  const OTHER = "#555555"; // the second model's colour, where it has as many patches as the first
+  const { make, draw, picture, choice, panel, summary, address, story } = qpatch, charts = qpatch.charts(data.colors);
   const isSmall = data.form === "small", digits = qpatch.labDigits();
   let state = isSmall ? { ...address.initial(), ...data.state } : address.parse(location.hash);
 
@@ -26,13 +25,15 @@ qpatch.register("lab", (box, data) => {
     curvature(model, found) {
       model.found = found;
       const known = team.active().filter(each => each.found);
-      const most = Math.max(...known.flatMap(({ found: { estimates, traces } }) => [...estimates, ...traces.map(([value]) => value)]));
+      const valuesOf = ({ found: { estimates, traces } }) => [...estimates, ...traces.map(([value]) => value)];
+      const most = Math.max(...known.flatMap(valuesOf));
       for (const each of known) each.text = views[each.name].showCurvature(each.found, most);
       if (found.done) announce(`Model ${model.name} at step ${model.progress.step}: ${model.text}`);
     },
     landscape({ name }, found) {
       views[name].showLandscape(found);
-      if (found.done) announce(`Model ${name}: ${found.missing ? "the path has no plane yet." : "the landscape is drawn."}`);
+      const text = found.missing ? "the path has no plane yet" : "the landscape is drawn";
+      if (found.done) announce(`Model ${name}: ${text}.`);
     },
     still() {
       state.step = team.models[0].progress.step;
@@ -41,15 +42,16 @@ qpatch.register("lab", (box, data) => {
         `${name} stands at step ${step}, test accuracy ${(100 * points.at(-1).testAccuracy).toFixed(0)} %.`).join(" "));
     },
   });
-  const views = Object.fromEntries(team.models.map(({ name }) => [name, qpatch.modelView(name, showFrame)]));
+  const views = Object.fromEntries(team.models.map(({ name }) => [name, qpatch.modelView(name, charts, showFrame)]));
 
   function begin() {
     team.begin(state);
     for (const model of team.active()) {
       const { settings: { patches }, shape: { corners, perSide }, name, isSecond } = model;
-      model.color = isSecond && patches === state.patches ? OTHER : data.colors[patches];
-      model.title = state.change ? `${name}, ${nameOf(state.change)} ${isSecond ? state.to : state[state.change]}, ` : "";
-      views[name].begin({ corners, perSide, nX: Math.ceil(state.digits.length / 2), digits: state.digits, color: model.color });
+      const isAlike = isSecond && patches === state.patches;
+      const color = model.color = isAlike ? data.colors.other : data.colors.patches[patches];
+      model.title = state.change ? `${name}, ${differs(model)}, ` : "";
+      views[name].begin({ corners, perSide, nX: Math.ceil(state.digits.length / 2), digits: state.digits, color });
     }
     box.classList.toggle("ql-pair", Boolean(state.change));
     watch(0);
@@ -80,7 +82,9 @@ qpatch.register("lab", (box, data) => {
     const number = looked.number = (looked.number + step + count) % count;
     look(images.slice(64 * number, 64 * number + 64), `Test image of a ${state.digits[labels[number]]}`);
   }
-  const pad = qpatch.drawingPad(ink => { if (ink.some(value => value > 0)) look(ink.map(value => value * digits.full), "Your drawing"); });
+  const pad = qpatch.drawingPad(ink => {
+    if (ink.some(value => value > 0)) look(ink.map(value => value * digits.full), "Your drawing");
+  });
 
   // -- curves and words -------------------------------------------------------------------------------------------
 
@@ -92,17 +96,18 @@ qpatch.register("lab", (box, data) => {
         name: `${title}${split === "train" ? "training" : "test"}`, color, dashed: split === "test",
         points: points.map(point => [point.epoch, point[split + kind]]),
       })));
-      const values = series.flatMap(({ points }) => points.map(point => point[1]));
-      const range = isLog ? [Math.max(1e-4, 0.7 * Math.min(...values)), 1.3 * Math.max(...values)] : [Math.min(0.5, ...values), 1];
+      const values = series.flatMap(({ points }) => points.map(point => point[1])), least = Math.min(...values);
+      const range = isLog ? [Math.max(1e-4, 0.7 * least), 1.3 * Math.max(...values)] : [Math.min(0.5, least), 1];
       const ends = series.map(({ name, points }) => `${name} ${points.at(-1)[1].toFixed(3)}`);
-      target.replaceChildren(charts.curves(series, {
-        x: { range: [0, last], label: "epoch" }, y: { range, isLog, label: kind.toLowerCase() }, label: `${kind}: ${ends.join("; ")}`,
-      }), charts.legend(series));
+      const x = { range: [0, last], label: "epoch" }, y = { range, isLog, label: kind.toLowerCase() };
+      const chart = charts.curves(series, { x, y, label: `${kind}: ${ends.join("; ")}` });
+      target.replaceChildren(chart, charts.legend(series));
     }
   }
   function showState() {
     runButton.textContent = team.isRunning() ? "Pause" : "Run";
-    numbers.replaceChildren(...team.active().filter(model => model.progress).map(({ name, progress: { step, perEpoch, rate, points } }) => {
+    const known = team.active().filter(model => model.progress);
+    numbers.replaceChildren(...known.map(({ name, progress: { step, perEpoch, rate, points } }) => {
       const { trainLoss, testLoss, testAccuracy } = points.at(-1);
       return make("p", {}, `${name}: step ${step}, epoch ${Math.floor(step / perEpoch)}`
         + `${rate === undefined ? "" : `, rate ${Number(rate.toPrecision(2))}`}; training loss ${trainLoss.toFixed(3)},`
@@ -112,6 +117,7 @@ qpatch.register("lab", (box, data) => {
   const describe = () => `${state.patches} patches, depth ${state.depth}, digits ${state.digits.join(" ")}.`
     + (state.change ? ` Beside it one with ${nameOf(state.change)} ${state.to}.` : "");
   const nameOf = key => address.FIELDS[key].name.toLowerCase();
+  const differs = ({ isSecond }) => `${nameOf(state.change)} ${isSecond ? state.to : state[state.change]}`;
 
   // -- controls ---------------------------------------------------------------------------------------------------
 
@@ -172,7 +178,8 @@ qpatch.register("lab", (box, data) => {
     update({ seed });
   } });
   selects.seed.element = make("div", { class: "qx-choice" }, make("label", { for: "ql-seed" }, "Seed"), seedInput);
-  const storyButtons = story.map(({ title, state: chosen }) => button(title, () => update({ ...address.initial(), ...chosen })));
+  const stateOf = part => ({ ...address.initial(), ...part.state });
+  const storyButtons = story.map(part => button(part.title, () => update(stateOf(part))));
 
   function fill() {
     const options = values => values.map(value => [value, String(value)]);
@@ -180,31 +187,37 @@ qpatch.register("lab", (box, data) => {
     for (const [key, { values }] of Object.entries(address.FIELDS)) selects[key].fill(options(values), state[key]);
     seedInput.value = state.seed;
     stopChoice.fill(options(address.STOPS), state.stop);
-    changeChoice.fill([["", "none"], ...Object.entries(address.FIELDS).map(([key, { name }]) => [key, name])], state.change);
-    const others = state.change ? address.FIELDS[state.change].values.filter(value => value !== state[state.change]) : [];
+    const fields = Object.entries(address.FIELDS).map(([key, { name }]) => [key, name]);
+    changeChoice.fill([["", "nothing"], ...fields], state.change);
+    const others = address.FIELDS[state.change]?.values.filter(value => value !== state[state.change]) ?? [];
     toChoice.fill(options(others.includes(state.to) || !state.change ? others : [...others, state.to]), state.to);
     toChoice.element.hidden = !state.change;
-    for (const { name, isSecond } of team.models)
-      for (const label of box.querySelectorAll(`.ql-of-${name} .ql-name`))
-        label.textContent = `Model ${name}${state.change ? `: ${nameOf(state.change)} ${isSecond ? state.to : state[state.change]}` : ""}`;
+    for (const model of team.models)
+      for (const label of box.querySelectorAll(`.ql-of-${model.name} .ql-name`))
+        label.textContent = `Model ${model.name}${state.change ? `: ${differs(model)}` : ""}`;
     fillStory();
   }
   /* Which part of the story the settings are, whoever made them: a click, a choice, a link. */
   function fillStory() {
     const plain = settings => address.format({ ...settings, step: 0 });
-    const part = story.findIndex(({ state: chosen }) => plain({ ...address.initial(), ...chosen }) === plain(state));
+    const part = story.findIndex(each => plain(stateOf(each)) === plain(state));
     storyButtons.forEach((each, i) => each.setAttribute("aria-pressed", i === part));
     aim.textContent = story[part]?.look ?? "";
   }
 
   // -- the page ---------------------------------------------------------------------------------------------------
 
-  const pairOf = (title, key, ...others) => panel(title, make("div", { class: "ql-two" }, ...team.models.map(({ name }) =>
-    make("div", { class: `ql-of-${name}` }, make("p", { class: "ql-name" }), views[name].cards[key]))), ...others);
+  const cardOf = (name, key) =>
+    make("div", { class: `ql-of-${name}` }, make("p", { class: "ql-name" }), views[name].cards[key]);
+  const pairOf = (title, key, ...others) =>
+    panel(title, make("div", { class: "ql-two" }, ...team.models.map(({ name }) => cardOf(name, key))), ...others);
   const curves = () => [panel("Loss", lossCard), panel("Accuracy", accuracyCard)];
-  const small = () => [make("div", { class: "ql-run ql-tools" }, runButton, resetButton), about, make("div", { class: "qx-panels" }, ...curves())];
+  const small = () => [
+    make("div", { class: "ql-run ql-tools" }, runButton, resetButton), about,
+    make("div", { class: "qx-panels" }, ...curves())];
   const whole = () => [
-    make("div", { class: "ql-story", role: "group", "aria-label": "The paper's story in five clicks" }, ...storyButtons), aim,
+    make("div", { class: "ql-story", role: "group", "aria-label": "The paper's story in five clicks" }, ...storyButtons),
+    aim,
     make("fieldset", { class: "ql-digits" }, make("legend", {}, "Digits, two to eight"),
       ...boxes.map((input, d) => make("label", {}, input, String(d)))),
     make("div", { class: "qx-controls" }, ...Object.values(selects).map(select => select.element), stopChoice.element,

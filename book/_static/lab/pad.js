@@ -48,15 +48,18 @@ qpatch.drawingPad = onchange => {
   for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { last = null; });
 
   canvas.addEventListener("keydown", event => {
-    const [row, column] = cursor ?? [3, 3];
-    const moved = { ArrowUp: [row - 1, column], ArrowDown: [row + 1, column], ArrowLeft: [row, column - 1], ArrowRight: [row, column + 1] }[event.key];
-    if (moved) cursor = cursor ? moved.map(value => Math.min(Math.max(value, 0), SIDE - 1)) : [row, column];
-    else if (event.key === " ") cursor = [row, column], ink[SIDE * row + column] = ink[SIDE * row + column] > 0.5 ? 0 : 0.95;
+    const [row, column] = cursor ?? [3, 3], pixel = SIDE * row + column;
+    const way = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    const inside = value => Math.min(Math.max(value, 0), SIDE - 1);
+    if (way) cursor = cursor ? [inside(row + way[0]), inside(column + way[1])] : [row, column];
+    else if (event.key === " ") cursor = [row, column], ink[pixel] = ink[pixel] > 0.5 ? 0 : 0.95;
     else if (event.key === "Delete") ink.fill(0);
     else return;
     event.preventDefault();
     show();
-    if (cursor) said.textContent = `Row ${cursor[0] + 1}, column ${cursor[1] + 1}: ${ink[SIDE * cursor[0] + cursor[1]] > 0.5 ? "ink" : "white"}`;
+    if (!cursor) return;
+    const isInk = ink[SIDE * cursor[0] + cursor[1]] > 0.5;
+    said.textContent = `Row ${cursor[0] + 1}, column ${cursor[1] + 1}: ${isInk ? "ink" : "white"}`;
   });
   canvas.addEventListener("blur", () => { cursor = null; mark.hidden = true; });
 

@@ -1,4 +1,4 @@
-/* The laboratory's one or two models, each in a worker of its own: they are begun, keep pace with each other, are measured. */
+/* The laboratory's one or two models, each in a worker of its own: they begin, keep pace, are measured. */
 "use strict";
 
 /* Digits of the site as the models take them: radians. */
@@ -37,14 +37,15 @@ qpatch.labTeam = (digits, on) => {
 
   const tell = order => active.forEach(model => model.worker.postMessage(order));
   const epochOf = ({ progress }) => progress ? progress.step / progress.perEpoch : 0;
-  const isBefore = (model, epochs) => !model.progress || model.progress.step < Math.round(epochs * model.progress.perEpoch);
+  const isBefore = ({ progress }, epochs) => !progress || progress.step < Math.round(epochs * progress.perEpoch);
   const isRunning = () => target > 0 && active.some(model => isBefore(model, target));
 
   /* Training goes side by side: none begins an epoch before all have ended the one before. */
   function keepPace() {
     const next = Math.min(target, Math.floor(Math.min(...active.map(epochOf)) + 1e-9) + 1);
     for (const model of active)
-      if (target && isBefore(model, next) && model.sent !== next) model.worker.postMessage({ kind: "run", epochs: model.sent = next });
+      if (target && isBefore(model, next) && model.sent !== next)
+        model.worker.postMessage({ kind: "run", epochs: model.sent = next });
     if (wasRunning && !isRunning()) {
       on.still();
       if (wanted) tell(wanted);

@@ -1,12 +1,13 @@
 /* What is seen of one model of the laboratory: votes of its patches, Bloch discs, path, curvature, landscape. */
 "use strict";
 
-/* `name` is "A" or "B"; `highlight` is told which patch is looked at, by its corner, or null. Cards are filled by what the
-   worker reports; `show...` of what it measures return a sentence. */
-qpatch.modelView = (name, highlight) => {
-  const { make, picture, charts } = qpatch;
+/* `name` is "A" or "B"; `highlight` is told which patch is looked at, by its corner, or null. Cards are filled by what
+   the worker reports. */
+qpatch.modelView = (name, charts, highlight) => {
+  const { make, picture } = qpatch;
   const card = (...classes) => make("div", { class: ["qx-card", ...classes].join(" ") });
-  const votes = card("ql-votes"), chances = card(), discs = card("ql-discs"), path = card(), curvature = card(), landscape = card();
+  const votes = card("ql-votes"), chances = card(), discs = card("ql-discs");
+  const path = card(), curvature = card(), landscape = card();
   const said = make("p", { class: "ql-said", role: "status", "aria-live": "polite" });
   let model = null, answer = null, chosen = 0, shown = null; // the last: the image on the tiles
 
@@ -50,23 +51,23 @@ qpatch.modelView = (name, highlight) => {
     const hadFocus = votes.contains(document.activeElement);
     votes.style.setProperty("--columns", model.perSide);
     votes.setAttribute("role", "group");
-    votes.setAttribute("aria-label", `Model ${name}: votes of ${model.corners.length} patches; arrow keys move between them`);
+    votes.setAttribute("aria-label", `Model ${name}: ${model.corners.length} votes; arrow keys move between them`);
     votes.replaceChildren(...model.corners.map((corner, patch) => {
       const tile = picture(greys, 8, "", [...corner, 4]);
       tile.setAttribute("aria-hidden", "true");
       return make("button", {
         type: "button", class: "ql-vote", tabindex: patch === chosen ? 0 : -1,
-        focus: () => look(patch), mouseenter: () => look(patch), mouseleave: () => highlight(null), blur: () => highlight(null),
-        keydown: event => move(event, patch),
+        focus: () => look(patch), mouseenter: () => look(patch), keydown: event => move(event, patch),
+        blur: () => highlight(null), mouseleave: () => highlight(null),
       }, tile, make("b", {}));
     }));
     if (hadFocus) votes.children[chosen].focus();
   }
   function move(event, patch) {
-    const { perSide, corners } = model, column = patch % perSide;
+    const { perSide, corners } = model, column = patch % perSide, last = corners.length - 1;
     const target = {
-      ArrowRight: column + 1 < perSide ? patch + 1 : patch, ArrowLeft: column ? patch - 1 : patch, Home: 0, End: corners.length - 1,
-      ArrowDown: patch + perSide < corners.length ? patch + perSide : patch, ArrowUp: patch >= perSide ? patch - perSide : patch,
+      ArrowRight: column + 1 < perSide ? patch + 1 : patch, ArrowLeft: column ? patch - 1 : patch, Home: 0, End: last,
+      ArrowDown: patch + perSide <= last ? patch + perSide : patch, ArrowUp: patch < perSide ? patch : patch - perSide,
     }[event.key];
     if (target === undefined) return;
     event.preventDefault();
@@ -81,9 +82,12 @@ qpatch.modelView = (name, highlight) => {
   }
 
   function drawChances() {
+    const percent = (chance, digits) => (100 * chance).toFixed(digits);
     chances.replaceChildren(make("ul", { class: "ql-bars", "aria-label": `Model ${name}: probabilities of the digits` },
-      ...Array.from(answer.chances, (chance, k) => make("li", { style: `--share: ${(100 * chance).toFixed(1)}%; --ql-color: ${model.color}` },
-        make("b", {}, String(model.digits[k])), make("span", { class: "ql-bar" }), make("span", {}, `${(100 * chance).toFixed(0)} %`)))));
+      ...Array.from(answer.chances, (chance, k) =>
+        make("li", { style: `--share: ${percent(chance, 1)}%; --ql-color: ${model.color}` },
+          make("b", {}, String(model.digits[k])), make("span", { class: "ql-bar" }),
+          make("span", {}, `${percent(chance, 0)} %`)))));
   }
 
   function drawDiscs() {
@@ -92,9 +96,10 @@ qpatch.modelView = (name, highlight) => {
       const hasZ = nX + q < digits.length;
       const dots = answer.values.map(values => [values[q], hasZ ? values[nX + q] : 0]);
       const mean = [0, 1].map(k => dots.reduce((sum, dot) => sum + dot[k], 0) / dots.length);
-      const up = hasZ ? String(digits[nX + q]) : null;
-      const about = `Qubit ${q + 1}: mean of X, for ${digits[q]}, ${signed(mean[0])}${hasZ ? `; of Z, for ${up}, ${signed(mean[1])}` : ""}`;
-      return make("figure", {}, charts.disc({ dots, mean, color: model.color, right: String(digits[q]), up, label: about }),
+      const right = String(digits[q]), up = hasZ ? String(digits[nX + q]) : null;
+      const label = `Qubit ${q + 1}: mean of X, for ${right}, ${signed(mean[0])}`
+        + (hasZ ? `; of Z, for ${up}, ${signed(mean[1])}` : "");
+      return make("figure", {}, charts.disc({ dots, mean, color: model.color, right, up, label }),
         make("figcaption", {}, `qubit ${q + 1}`));
     }));
   }
@@ -114,8 +119,8 @@ qpatch.modelView = (name, highlight) => {
     const longest = Math.max(estimates.length, traces.length, 2);
     const series = [{ ...line(estimates, model.color), name: "largest eigenvalue" },
                     { ...line(traces.map(([value]) => value), model.color, true), name: "trace" }];
-    const text = `λ max = ${top.toPrecision(4)} (residual ${residual.toPrecision(2)})`
-      + (traces.length > 1 ? `, trace = ${trace.toPrecision(3)} ± ${error.toPrecision(2)}` : "") + (done ? "." : " …");
+    const traceText = traces.length > 1 ? `, trace = ${trace.toPrecision(3)} ± ${error.toPrecision(2)}` : "";
+    const text = `λ max = ${top.toPrecision(4)} (residual ${residual.toPrecision(2)})${traceText}${done ? "." : " …"}`;
     curvature.replaceChildren(charts.curves(series, {
       x: { range: [1, longest], label: "products with the Hessian" },
       y: { range: [least, 1.05 * most], label: "estimate" }, label: `Model ${name}: ${text}`,
@@ -125,13 +130,16 @@ qpatch.modelView = (name, highlight) => {
 
   function showLandscape(found) {
     if (found.missing) {
-      landscape.replaceChildren(make("p", { class: "ql-wait" }, "The path has no plane yet: train for two epochs first."));
+      const text = "The path has no plane yet: train for two epochs first.";
+      landscape.replaceChildren(make("p", { class: "ql-wait" }, text));
       return;
     }
-    const { svg, low, top } = charts.map(found, `Model ${name}: loss from ${charts.short(Math.min(...found.rows.flat()))} up`);
-    landscape.replaceChildren(svg, make("p", {}, `Loss of ${found.images} images from ${low.toPrecision(2)} (white) to ${top.toPrecision(2)}`
-      + ` (grey); from line to line it doubles${found.done ? "." : " …"}`));
+    const least = charts.short(Math.min(...found.rows.flat()));
+    const { svg, low, top } = charts.map(found, `Model ${name}: loss from ${least} up`);
+    landscape.replaceChildren(svg, make("p", {}, `Loss of ${found.images} images from ${low.toPrecision(2)} (white) to `
+      + `${top.toPrecision(2)} (grey); from line to line it doubles${found.done ? "." : " …"}`));
   }
 
-  return { cards: { votes, chances, discs, path, curvature, landscape }, said, begin, showAnswer, showPath, showCurvature, showLandscape, forget };
+  const cards = { votes, chances, discs, path, curvature, landscape };
+  return { cards, said, begin, showAnswer, showPath, showCurvature, showLandscape, forget };
 };

@@ -28,8 +28,8 @@ function labWorker(physics, training, curvature, port) {
   function begin({ id, settings, train, test, every }) {
     const model = physics.makeModel(settings), theta = training.initialParameters(model, settings.seed);
     const perEpoch = train.labels.length / model.classes / settings.perClass;
-    own = { id, settings, model, theta, train, test, perEpoch, step: 0, batches: [], draw: training.twister(settings.seed),
-            adam: training.makeAdam(model.size), points: [], path: [], plane: null, watched: null, every };
+    own = { id, settings, model, theta, train, test, perEpoch, every, step: 0, batches: [], points: [], path: [],
+            adam: training.makeAdam(model.size), draw: training.twister(settings.seed), plane: null, watched: null };
     goal = 0, job = null;
     record();
     report();
@@ -37,7 +37,8 @@ function labWorker(physics, training, curvature, port) {
 
   function trainStep() {
     const { model, theta, train, settings, perEpoch } = own, epoch = Math.floor(own.step / perEpoch);
-    if (!own.batches.length) own.batches = training.makeBatches(train.labels, model.classes, settings.perClass, own.draw);
+    if (!own.batches.length)
+      own.batches = training.makeBatches(train.labels, model.classes, settings.perClass, own.draw);
     const batch = gather(train, own.batches.shift());
     own.rate = settings.swing ? training.annealed(settings.rate, epoch) : settings.rate;
     own.adam(theta, physics.differentiate(model, theta, batch.images, batch.labels).gradient, own.rate);
@@ -67,11 +68,11 @@ function labWorker(physics, training, curvature, port) {
 
   function report() {
     const { id, model, theta, step, points, plane, perEpoch, watched, rate } = own;
-    const answer = watched && physics.answer(model, { v: theta, d: null }, watched);
+    const { qnns, logits } = watched ? physics.answer(model, { v: theta, d: null }, watched) : {};
     port.postMessage({
       kind: "progress", id, step, perEpoch, points, rate,
       path: plane && { points: project(plane.axes), shares: plane.shares },
-      answer: answer && { values: answer.qnns.map(qnn => qnn.values.v), chances: physics.softmax(answer.logits.v).chances },
+      answer: qnns && { values: qnns.map(qnn => qnn.values.v), chances: physics.softmax(logits.v).chances },
     });
     reported = Date.now(), told = step;
   }
