@@ -6,13 +6,13 @@ the same images. One worker's work, so one processor's; another process on it ma
 
 from __future__ import annotations
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from book.site.browser import launch_chromium
 from qpatch.files import PROJECT
 
-PATCHES_OF_STRIDES = {4: 4, 2: 9, 1: 25}
-MEASURE = """stride => {
+STRIDES = {4: 4, 9: 2, 25: 1}  # of each number of patches
+MEASURE = """([stride, milliseconds]) => {
   const physics = patchPhysics(), training = patchTraining();
   const model = physics.makeModel({ stride, depth: 4, classes: 4, scale: 100 });
   const theta = training.initialParameters(model, 1), adam = training.makeAdam(model.size), draw = training.twister(2);
@@ -24,21 +24,27 @@ MEASURE = """stride => {
     for (let i = 0; i < 5; i++) work();  // until the machine code is made
     const began = performance.now();
     let count = 0;
-    do { work(); count++; } while (performance.now() - began < 3000);
+    do { work(); count++; } while (performance.now() - began < milliseconds);
     return 1000 * count / (performance.now() - began);
   });
 }"""
 
 
+def measure(browser: Browser, milliseconds: float = 3000) -> dict[int, tuple[float, float]]:
+    """Steps and products a second by number of patches, each counted for so long or a little longer."""
+    page = browser.new_page()
+    for name in ("physics", "training"):
+        page.add_script_tag(path=PROJECT / "book" / "_static" / "lab" / f"{name}.js")
+    found = {patches: tuple(page.evaluate(MEASURE, [stride, milliseconds])) for patches, stride in STRIDES.items()}
+    page.close()
+    return found
+
+
 def main() -> None:
-    """Print steps and products a second for each number of patches."""
+    """Measure and print."""
     with sync_playwright() as playwright:
         browser = launch_chromium(playwright)
-        page = browser.new_page()
-        for name in ("physics", "training"):
-            page.add_script_tag(path=PROJECT / "book" / "_static" / "lab" / f"{name}.js")
-        for stride, patches in PATCHES_OF_STRIDES.items():
-            steps, products = page.evaluate(MEASURE, stride)
+        for patches, (steps, products) in measure(browser).items():
             print(f"{patches:2} patches: {steps:6.1f} steps a second, {products:6.1f} Hessian-vector products a second")
         browser.close()
 

@@ -3,11 +3,17 @@
 import base64
 import json
 
+import matplotlib
+
+matplotlib.use("Agg")
+
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 
-from book.site import lab
+from book.site import explorer_pages, lab
 from qpatch.config import RunConfig
 from qpatch.data import load_split
 
@@ -57,3 +63,28 @@ def test_files_go_to_the_static_folder(tmp_path, monkeypatch):
     assert sorted(path.name for path in (tmp_path / "lab").iterdir()) == ["digits.js", "reference.json"]
     (only,) = json.loads((tmp_path / "lab" / "reference.json").read_text())
     assert only["model"] == {"stride": 4, "depth": 1, "classes": 2, "scale": 10.0}
+
+
+def test_the_twin_shows_what_was_trained():
+    found = lab.examples(epochs=1)
+    assert [example.config.n_patches for example in found] == [4, 25]
+    assert all(example.history[-1].train_loss < example.history[0].train_loss for example in found)
+    table = lab.examples_table(found)
+    assert table["training loss"].astype(float).tolist() == [
+        pytest.approx(example.history[-1].train_loss, abs=6e-4) for example in found
+    ]
+    assert (table["largest eigenvalue"].astype(float) > 0).all()
+    figure = lab.draw_examples(plt.figure(), found)
+    assert [len(ax.lines) for ax in figure.axes] == [4, 4]
+    assert figure.axes[0].lines[0].get_ydata()[0] == found[0].history[0].train_loss
+    plt.close(figure)
+
+
+@pytest.mark.parametrize(("state", "form"), [(None, "whole"), ({"change": "depth", "to": 8}, "small")])
+def test_the_page_has_its_form_and_colours(state, form):
+    page = explorer_pages.laboratory(state)
+    data = json.loads(page.split('"application/json">')[1].split("</script>")[0])
+    assert data["form"] == form
+    assert data.get("state") == state
+    assert set(data["colors"]["patches"]) >= {"4", "9", "25"}
+    assert page.startswith('<section class="qpatch-explorer" data-explorer="lab"')

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from test_site import SITE
 
+from book.site import lab_speed
+
 LAB = SITE / "_static" / "lab"
 REFERENCES = json.loads((LAB / "reference.json").read_text())
 # Relative to the largest number of an array. Rounding leaves some 1e-14 of it, and Adam, which divides by gradients,
@@ -96,3 +98,9 @@ def test_the_principal_plane_of_a_rectangle(engine):
     assert found["shares"] == pytest.approx([0.8, 0.2])  # sides of 4 and 2
     assert found["axes"] == [pytest.approx([1, 0, 0], abs=1e-9), pytest.approx([0, 1, 0], abs=1e-9)]
     assert found["none"] is None  # two points span no plane
+
+
+def test_speed_is_measured_for_every_number_of_patches(browser):
+    found = lab_speed.measure(browser, milliseconds=1)
+    assert list(found) == [4, 9, 25]
+    assert all(rate > 0 for rates in found.values() for rate in rates)
