@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from benchmarks import report
-from qpatch.show import tables
+from book.show import tables
 
 LINES = {"step": ("#0072B2", "o"), "evaluation": ("#D55E00", "s"), "hvp": ("#009E73", "^")}
 NAMES = {"step": "training step", "evaluation": "evaluation", "hvp": "Hessian-vector product"}

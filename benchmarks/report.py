@@ -12,8 +12,8 @@ import pandas as pd
 from IPython.display import Markdown
 from pandas.io.formats.style import Styler
 
+from book.show import tables
 from qpatch.files import PROJECT
-from qpatch.show import tables
 
 SCHEMA = 1
 NOT_MEASURED = "Not measured for this copy."

@@ -5,6 +5,7 @@ Every backend reads the circuit from here. Qubit 0 is the most significant index
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -37,12 +38,9 @@ class Angles(NamedTuple):
 
 
 def split_angles(flat: torch.Tensor, n_qubits: int) -> Angles:
-    """Cut the author's flat angles ``(..., 6 n d + 2 n^2)`` into their places.
+    """Cut the author's flat angles ``(..., 6 n d + 2 n^2)``, stretches and encoding blocks in turn, into their places.
 
-    The flat order is: entangling 1, encoding 1, entangling 2, encoding 2, entangling 3.
-
-    Raises:
-        ValueError: the number of angles fits no depth.
+    ValueError where their number fits no depth.
     """
     encoding_size = n_qubits**2
     stretch_size, rest = divmod(flat.shape[-1] - 2 * encoding_size, N_STRETCHES)
@@ -51,14 +49,11 @@ def split_angles(flat: torch.Tensor, n_qubits: int) -> Angles:
         raise ValueError(
             f"{flat.shape[-1]} angles fit no circuit of {n_qubits} qubits; 6 n d + 2 n^2 are needed for depth d >= 1"
         )
-    sizes = [stretch_size, encoding_size, stretch_size, encoding_size, stretch_size]
-    stretch1, encoding1, stretch2, encoding2, stretch3 = flat.split(sizes, dim=-1)
-    lead = flat.shape[:-1]
-    entangling = torch.stack([stretch1, stretch2, stretch3], dim=-2)
-    encoding = torch.stack([encoding1, encoding2], dim=-2)
+    pieces = flat.split([stretch_size, encoding_size, stretch_size, encoding_size, stretch_size], dim=-1)
+    entangling, encoding = (torch.stack(each, dim=-2) for each in (pieces[::2], pieces[1::2]))
     return Angles(
-        entangling.reshape(*lead, N_STRETCHES, depth, len(AXES), n_qubits),
-        encoding.reshape(*lead, 2, n_qubits, n_qubits // 2, 2),
+        entangling.unflatten(-1, (depth, len(AXES), n_qubits)),
+        encoding.unflatten(-1, (n_qubits, n_qubits // 2, 2)),
     )
 
 
@@ -83,35 +78,27 @@ def ring(n_qubits: int) -> list[tuple[int, int]]:
 def gates(n_qubits: int, depth: int) -> Iterator[Gate]:
     """All gates of one QNN in the order in which they act on |0...0>."""
     places = split_angles(torch.arange(n_angles(n_qubits, depth)), n_qubits)
+    entangling, encoding = places.entangling.tolist(), places.encoding.tolist()
     controlled = [Gate("cz", pair) for pair in ring(n_qubits)]
+    features = itertools.count()
     for stretch in range(N_STRETCHES):
         for block in range(depth):
-            for layer, axis in enumerate(AXES):
-                for qubit in range(n_qubits):
-                    yield Gate(f"r{axis}", (qubit,), angle=int(places.entangling[stretch, block, layer, qubit]))
+            for axis, angles in zip(AXES, entangling[stretch][block], strict=True):
+                yield from (Gate(f"r{axis}", (qubit,), angle) for qubit, angle in enumerate(angles))
             if (stretch, block) != (N_STRETCHES - 1, depth - 1):  # the very last block has no ring
                 yield from controlled
-        if stretch < N_STRETCHES - 1:
-            yield from _encoding_gates(places.encoding[stretch], stretch, n_qubits)
-            yield from controlled
-
-
-def _encoding_gates(angles: torch.Tensor, block: int, n_qubits: int) -> Iterator[Gate]:
-    per_qubit = n_qubits // 2
-    for qubit in range(n_qubits):
-        for j, (outer, inner) in enumerate(encoding_axes(n_qubits)):
-            feature = block * n_qubits * per_qubit + qubit * per_qubit + j
-            yield Gate(f"r{outer}", (qubit,), angle=int(angles[qubit, j, 0]))
-            yield Gate(f"r{inner}", (qubit,), feature=feature)
-            yield Gate(f"r{outer}", (qubit,), angle=int(angles[qubit, j, 1]))
+        if stretch == N_STRETCHES - 1:
+            return
+        for qubit, angles in enumerate(encoding[stretch]):
+            for (outer, inner), (before, after) in zip(encoding_axes(n_qubits), angles, strict=True):
+                yield Gate(f"r{outer}", (qubit,), before)
+                yield Gate(f"r{inner}", (qubit,), feature=next(features))
+                yield Gate(f"r{outer}", (qubit,), after)
+        yield from controlled
 
 
 def readout(n_qubits: int, n_classes: int) -> list[tuple[str, int]]:
-    """The observable of each class: X on the first ceil(K/2) qubits, then Z on the first floor(K/2).
-
-    Raises:
-        ValueError: the qubits do not suffice.
-    """
+    """The observable of each class: X on the first ceil(K/2) qubits, then Z on the first floor(K/2)."""
     n_x = (n_classes + 1) // 2
     if n_x > n_qubits:
         raise ValueError(f"{n_classes} classes need {n_x} qubits, there are {n_qubits}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -16,18 +16,32 @@ import typer
 from qpatch import runs, study
 from qpatch.config import ConfigError, RunConfig
 from qpatch.files import ResultError
-from qpatch.runs.execution import BusyError, execute_run, pending_stages, refuse_to_replace
+from qpatch.runs.execution import BusyError, execute_run, pending_stages
 from qpatch.runs.notebooks import NotebookError
 from qpatch.runs.parameters import DEVICE, parse_parameters
 from qpatch.runs.profiles import PROFILE_PARAMETERS, PROFILES, profile_runs, profile_stages
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder, results_folder
-from qpatch.runs.sweep import BUSY, environment, execute_sweep, share_processors
+from qpatch.runs.sweep import BUSY, execute_sweep, share_processors
 from qpatch.runs.variants import STANDARD, VARIANTS
 
 STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
+
+class _Commands(typer.core.TyperGroup):
+    """A command that cannot do what it is asked says why on stderr, and ends with a status that tells the kind."""
+
+    def invoke(self, ctx: typer.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except (ConfigError, ResultError, NotebookError) as error:
+            typer.echo(f"qpatch: {error}", err=True)
+            status = 2 if isinstance(error, ConfigError) else BUSY if isinstance(error, BusyError) else 1
+            raise typer.Exit(status) from error
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Train patch-wise quantum neural networks and measure their loss landscapes.",
     no_args_is_help=True,
     add_completion=False,
@@ -63,14 +77,6 @@ def main() -> None:
         sys.exit(128 + stopped.args[0])
 
 
-class _Failure(typer.Exit):
-    """Ends the program with a message on stderr."""
-
-    def __init__(self, message: object, code: int = 1):
-        typer.echo(f"qpatch: {message}", err=True)
-        super().__init__(code)
-
-
 @app.command()
 def run(
     stride: Annotated[int | None, typer.Option(help="Pixels between neighbouring patches.  [default: 6]")] = None,
@@ -84,10 +90,14 @@ def run(
     """Execute one run's notebooks with Papermill: the stages that have no current result."""
     named = {"stride": stride, "depth": depth, "seed": seed}
     given = [f"{name}={value}" for name, value in named.items() if value is not None]
-    fields, parameters = _parse([*given, *(param or [])])
-    folder, wanted = RunFolder(_config(fields)), _stages(stage)
+    fields, parameters = parse_parameters([*given, *(param or [])])
+    folder, wanted = RunFolder(RunConfig(**fields)), _stages(stage)
     if worker:
-        _execute(folder, parameters, wanted, force, lambda name, took: _tell({"stage": name, "seconds": took}))
+
+        def tell(name: str, seconds: float) -> None:
+            print(json.dumps({"stage": name, "seconds": seconds}), flush=True)
+
+        execute_run(folder, parameters, tell, wanted, force)
         return
     _execute_aloud(folder, parameters, wanted, force)
     _tables()
@@ -96,12 +106,8 @@ def run(
 def _stages(names: list[str] | None) -> tuple[str, ...]:
     unknown = [name for name in names or [] if name not in (*STAGES, "all")]
     if unknown:
-        raise _Failure(f"stage is {unknown[0]!r}; it must be one of {', '.join(STAGES)} or all", 2)
+        raise ConfigError(f"stage is {unknown[0]!r}; it must be one of {', '.join(STAGES)} or all")
     return tuple(STAGES) if not names or "all" in names else tuple(name for name in STAGES if name in names)
-
-
-def _tell(event: dict) -> None:
-    print(json.dumps(event), flush=True)
 
 
 def _tables() -> None:
@@ -113,27 +119,14 @@ def _tables() -> None:
 
 
 def _execute_aloud(folder: RunFolder, parameters: dict, wanted: Sequence[str], force: bool, label: str = "") -> None:
-    name = f"{folder.run_id}{label}"
+    def report(stage: str, seconds: float) -> None:
+        typer.echo(f"{folder.run_id}{label}: {stage} done in {seconds:.0f} s")
+
     if not force:
-        try:
-            refuse_to_replace(folder, parameters, wanted)
-        except ResultError as error:
-            raise _Failure(error) from error
-    _announce([folder], parameters, lambda run: wanted, workers=1)
-    done = _execute(
-        folder, parameters, wanted, force, lambda stage, took: typer.echo(f"{name}: {stage} done in {took:.0f} s")
-    )
-    if not done:
-        typer.echo(f"{name}: nothing to do")
-
-
-def _execute(folder: RunFolder, parameters: dict, wanted: Sequence[str], force: bool, report) -> list[str]:
-    try:
-        return execute_run(folder, parameters, report, wanted, force)
-    except BusyError as error:
-        raise _Failure(error, BUSY) from error
-    except (ResultError, NotebookError) as error:
-        raise _Failure(error) from error
+        folder.refuse_to_replace(wanted, parameters)
+    _announce({folder: wanted}, parameters, workers=1)
+    if not execute_run(folder, parameters, report, wanted, force):
+        typer.echo(f"{folder.run_id}{label}: nothing to do")
 
 
 @app.command(name="sweep")
@@ -148,38 +141,28 @@ def sweep_command(
 
     First it says how long that will take, as measured on this machine; last it builds the result tables anew.
     """
-    fields, parameters = _parse(param)
+    fields, parameters = parse_parameters(param or [])
     # A field that the profile varies may be given, too: then several of its runs are one.
-    configs = dict.fromkeys(_replace(config, fields) for config in _profile(profile, stride, depth))
-    folders = [RunFolder(config) for config in configs]
+    configs = dict.fromkeys(config.replace(**fields) for config in _profile(profile, stride, depth))
+    plan = {RunFolder(config): profile_stages(profile, config) for config in configs}
     parameters = PROFILE_PARAMETERS[profile] | parameters
-
-    def wanted(folder: RunFolder) -> tuple[str, ...]:
-        return profile_stages(profile, folder.config)
-
-    remaining = _announce(folders, parameters, wanted, workers)
-    outcomes = execute_sweep(folders, parameters, workers, typer.echo, wanted, remaining)
-    counts = {
-        name: sum(outcome.result == name for outcome in outcomes) for name in ("done", "skipped", "busy", "failed")
-    }
+    remaining = _announce(plan, parameters, workers)
+    results = [outcome.result for outcome in execute_sweep(plan, parameters, workers, typer.echo, remaining)]
+    counts = {name: results.count(name) for name in ("done", "skipped", "busy", "failed")}
     typer.echo(", ".join(f"{count} {name}" for name, count in counts.items() if count))
     _tables()
     if counts["failed"] or counts["busy"]:
         raise typer.Exit(1)
 
 
-def _announce(folders: list[RunFolder], parameters: dict, wanted, workers: int | None):
+def _announce(plan: Mapping[RunFolder, Sequence[str]], parameters: dict, workers: int | None):
     """Say what is to do and how long it will take, from some seconds of measuring; None where nothing is to do."""
-    pending = [each for folder in folders for each in pending_stages([folder], parameters, wanted(folder))]
+    pending = [(run.config, stage) for run, stages in plan.items() for stage in pending_stages(run, parameters, stages)]
     if not pending:
         return None
-    total = sum(len(wanted(folder)) for folder in folders)
-    typer.echo(f"{len(pending)} of {total} stages to do; measuring this machine ...")
-    try:
-        device = runs.choose_device(parameters.get("device", DEVICE))
-    except ValueError as error:
-        raise _Failure(error, 2) from error
-    workers, threads = share_processors(len(folders), workers)
+    typer.echo(f"{len(pending)} of {sum(map(len, plan.values()))} stages to do; measuring this machine ...")
+    device = runs.choose_device(parameters.get("device", DEVICE))
+    workers, threads = share_processors(len(plan), workers)
     remaining = runs.Remaining(runs.estimate(pending, parameters, threads, device), workers)
     at_once = f"{workers} run{'s' if workers > 1 else ''} at a time"
     typer.echo(f"about {runs.duration(remaining.seconds())}, {at_once}; it can be stopped and goes on where it was")
@@ -196,27 +179,22 @@ def replicas_command(
     param: Params = None,
 ) -> None:
     """Train one configuration again and again, rounded in other ways: training, largest eigenvalue, principal plane."""
-    fields, parameters = _parse(param)
-    config = _config({"stride": stride, "depth": depth} | fields)
+    fields, parameters = parse_parameters(param or [])
+    config = RunConfig(**({"stride": stride, "depth": depth} | fields))
     known = [name for name in VARIANTS if name != STANDARD]
     if unknown := sorted(set(variant or []) - set(known)):
-        raise _Failure(f"variant is {unknown[0]!r}; it must be one of {', '.join(known)}", 2)
+        raise ConfigError(f"variant is {unknown[0]!r}; it must be one of {', '.join(known)}")
     for name in variant or known:
-        root = study.replicas.replicas_folder(name)
-        with environment({"QPATCH_RESULTS": str(root)}):
-            chosen = study.replicas.PARAMETERS | parameters | {"variant": name}
-            _execute_aloud(RunFolder(config, root), chosen, study.replicas.STAGES, False, f", {name}")
+        run = RunFolder(config, study.replicas.replicas_folder(name))
+        chosen = study.replicas.PARAMETERS | parameters | {"variant": name}
+        _execute_aloud(run, chosen, study.replicas.STAGES, False, f", {name}")
     _tables()
 
 
 @app.command()
 def tables() -> None:
     """Build the machine-readable tables beside the results anew: agreement, ensemble, images, seeds, verdicts."""
-    try:
-        files = study.write_tables()
-    except ResultError as error:
-        raise _Failure(error) from error
-    for file in files:
+    for file in study.write_tables():
         typer.echo(file)
 
 
@@ -224,17 +202,16 @@ def tables() -> None:
 def status(profile: Annotated[str | None, typer.Option(help="Only this profile's runs.")] = None) -> None:
     """Say which runs and stages are done, missing or stale, and why."""
     folders = [RunFolder(config) for config in _profile(profile)] if profile else runs.stored_runs()
+    parameters = PROFILE_PARAMETERS[profile] if profile else None
     if not folders:
         typer.echo(f"no finished training under {results_folder()}")
-
     for folder in folders:
         stages = profile_stages(profile, folder.config) if profile else STAGES
-        wanted = {stage: STAGES[stage].recorded(PROFILE_PARAMETERS[profile]) if profile else None for stage in stages}
-        states = {stage: folder.state(stage, parameters) for stage, parameters in wanted.items()}
+        states = {stage: folder.state(stage, parameters) for stage in stages}
         line = "  ".join(f"{stage}: {state:8}" for stage, state in states.items())
         typer.echo(f"{folder.run_id:45}  {line}".rstrip())
         for stage in (stage for stage, state in states.items() if state == "stale"):
-            typer.echo(f"  {stage} is stale: {folder.reason(stage, wanted[stage])}")
+            typer.echo(f"  {stage} is stale: {folder.reason(stage, parameters)}")
 
 
 @app.command()
@@ -248,37 +225,13 @@ def check() -> None:
         raise typer.Exit(1)
 
 
-def _parse(assignments: list[str] | None) -> tuple[dict, dict]:
-    try:
-        return parse_parameters(assignments or [])
-    except ConfigError as error:
-        raise _Failure(error, 2) from error
-
-
-def _config(fields: dict) -> RunConfig:
-    try:
-        return RunConfig.from_dict(fields)
-    except ConfigError as error:
-        raise _Failure(error, 2) from error
-
-
-def _replace(config: RunConfig, fields: dict) -> RunConfig:
-    try:
-        return config.replace(**fields)
-    except ConfigError as error:
-        raise _Failure(error, 2) from error
-
-
 def _profile(name: str, strides: list[int] | None = None, depths: list[int] | None = None) -> list[RunConfig]:
-    try:
-        configs = profile_runs(name)
-    except ConfigError as error:
-        raise _Failure(error, 2) from error
+    configs = profile_runs(name)
     kept = [run for run in configs if (not strides or run.stride in strides) and (not depths or run.depth in depths)]
     if not kept:
         given = {"stride": strides, "depth": depths}
         there = {field: sorted({getattr(run, field) for run in configs}) for field in given}
         asked = " and ".join(f"{field} {' or '.join(map(str, values))}" for field, values in given.items() if values)
         known = "; ".join(f"{field}s {', '.join(map(str, values))}" for field, values in there.items())
-        raise _Failure(f"profile {name!r} has no run of {asked}; it has {known}", 2)
+        raise ConfigError(f"profile {name!r} has no run of {asked}; it has {known}")
     return kept

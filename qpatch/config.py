@@ -22,20 +22,13 @@ class ConfigError(ValueError):
 
 
 def default_learning_rate(depth: int) -> float:
-    """Initial learning rate of a depth: the paper's where it has one.
-
-    Between the paper's depths the rate is interpolated geometrically; below 50 it stays at 1e-2 and
-    above 200 at 1e-3.
-    """
-    depths = sorted(PAPER_LEARNING_RATES)
-    if depth <= depths[0]:
-        return PAPER_LEARNING_RATES[depths[0]]
-    for low, high in itertools.pairwise(depths):
+    """The paper's initial learning rate at its depths, a geometric interpolation between, the nearest one's beyond."""
+    depth = min(max(depth, PAPER_DEPTHS[0]), PAPER_DEPTHS[-1])
+    for low, high in itertools.pairwise(PAPER_DEPTHS):
         if low < depth < high:
-            fraction = (depth - low) / (high - low)
             rate_low, rate_high = PAPER_LEARNING_RATES[low], PAPER_LEARNING_RATES[high]
-            return rate_low * (rate_high / rate_low) ** fraction
-    return PAPER_LEARNING_RATES[min(depth, depths[-1])]
+            return rate_low * (rate_high / rate_low) ** ((depth - low) / (high - low))
+    return PAPER_LEARNING_RATES[depth]
 
 
 def valid_strides(image_size: int, patch_size: int, allow_unseen: bool = False) -> tuple[int, ...]:
@@ -45,14 +38,11 @@ def valid_strides(image_size: int, patch_size: int, allow_unseen: bool = False) 
     return tuple(stride for stride in range(1, longest + 1) if room % stride == 0)
 
 
-def _later(default):
-    """A field younger than the first published runs: records leave it out at this value, and keep their run ids."""
-    return dataclasses.field(default=default, metadata={"later": True})
-
-
 @dataclass(frozen=True)
 class RunConfig:
     """One training run. ``RunConfig(stride=3, depth=100)`` is a complete run of the paper (section 3.1).
+
+    A value of the wrong type or out of range raises `ConfigError`.
 
     Attributes:
         stride: pixels between neighbouring patches on the pooled image; the paper's 6, 3, 2 give 4, 9, 16 patches.
@@ -70,9 +60,6 @@ class RunConfig:
         weight_decay: of Adam (an L2 term in the gradient).
         cosine_period: T_max of the cosine annealing, in epochs; the rate swings with twice this period.
         allow_unseen: a stride above the patch size, which leaves pixels that no patch sees; False where it leaves none.
-
-    Raises:
-        ConfigError: a value of the wrong type or out of range.
     """
 
     stride: int = 6
@@ -90,22 +77,17 @@ class RunConfig:
     learning_rate: float | None = None
     weight_decay: float = 5e-5
     cosine_period: int = 5
-    allow_unseen: bool = _later(False)
+    allow_unseen: bool = False
 
     def __post_init__(self):
         self._check_types()
         if self.stride <= self.patch_size:
             object.__setattr__(self, "allow_unseen", False)  # one configuration has one run id
-        self._check_circuit()
-        self._check_training()
         if self.learning_rate is None:
             object.__setattr__(self, "learning_rate", default_learning_rate(self.depth))
-        elif self.learning_rate <= 0:
-            raise ConfigError(
-                f"learning_rate is {self.learning_rate}; it must be positive, the paper's is 0.01 to 0.001"
-            )
-
-    # -- derived facts, each in its only home ---------------------------------------------------------------
+        self._check_ranges()
+        self._check_stride()
+        self._check_classes_and_batches()
 
     @property
     def patch_size(self) -> int:
@@ -157,14 +139,12 @@ class RunConfig:
     def run_id(self) -> str:
         """Name of the run's results, such as ``mnist-s6-d050-seed1001``.
 
-        A run that departs from the paper's protocol elsewhere carries its qubit number if that is not 8,
-        and a digest of the departing fields.
+        A run that departs from the paper's protocol elsewhere carries its qubit number, if not 8, and a digest.
         """
         qubits = f"q{self.n_qubits}-" if self.n_qubits != 8 else ""
         name = f"{self.dataset}-{qubits}s{self.stride}-d{self.depth:03d}-seed{self.seed}"
-        paper = RunConfig.paper_protocol(self.depth)
         named = {"stride", "depth", "seed", "dataset", "n_qubits"}
-        departures = {key: value for key, value in self.to_dict().items() if key not in named and value != paper[key]}
+        departures = {key: value for key, value in self._departures().items() if key not in named}
         if not departures:
             return name
         digest = hashlib.sha256(json.dumps(departures, sort_keys=True).encode()).hexdigest()[:8]
@@ -173,33 +153,26 @@ class RunConfig:
     @property
     def command_options(self) -> str:
         """The options of ``qpatch run`` that name this run: stride, depth, and what departs from the paper."""
-        paper = RunConfig.paper_protocol(self.depth) | {"stride": self.stride}
-        departures = [f" -p {name}={value}" for name, value in self.to_dict().items() if value != paper[name]]
+        departures = [f" -p {name}={value}" for name, value in self._departures().items() if name != "stride"]
         return f"--stride {self.stride} --depth {self.depth}" + "".join(departures)
+
+    def _departures(self) -> dict:
+        """The fields that are not as in the paper's run of this depth."""
+        paper = RunConfig(depth=self.depth).to_dict()
+        return {name: value for name, value in self.to_dict().items() if value != paper.get(name)}
 
     @property
     def is_paper_run(self) -> bool:
         """Whether this is one of the paper's twelve configurations, on its protocol and seed."""
-        return (
-            self.stride in PAPER_STRIDES
-            and self.depth in PAPER_DEPTHS
-            and self == RunConfig(stride=self.stride, depth=self.depth)
-        )
-
-    @staticmethod
-    def paper_protocol(depth: int) -> dict:
-        """The fields' default values at a depth, as a dictionary."""
-        values = {field.name: field.default for field in dataclasses.fields(RunConfig)}
-        return values | {"depth": depth, "learning_rate": default_learning_rate(depth)}
-
-    # -- conversion ------------------------------------------------------------------------------------------
+        of_paper = self.stride in PAPER_STRIDES and self.depth in PAPER_DEPTHS
+        return of_paper and self == RunConfig(stride=self.stride, depth=self.depth)
 
     def to_dict(self) -> dict:
-        """All fields, as records hold them; those that are younger than the first records only where they are set."""
+        """All fields, as records hold them."""
         values = dataclasses.asdict(self)
-        later = [field for field in dataclasses.fields(self) if field.metadata.get("later")]
-        unset = [field.name for field in later if values[field.name] == field.default]
-        return {name: value for name, value in values.items() if name not in unset}
+        if not self.allow_unseen:  # younger than the first published runs, whose records and run ids do not know it
+            del values["allow_unseen"]
+        return values
 
     @classmethod
     def from_dict(cls, values: dict) -> RunConfig:
@@ -217,39 +190,39 @@ class RunConfig:
             values["learning_rate"] = None
         return RunConfig.from_dict(values | changes)
 
-    # -- checks ----------------------------------------------------------------------------------------------
-
     def _check_types(self):
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.type == "str":
-                valid = isinstance(value, str) and re.fullmatch(r"[a-z0-9_]+", value)
-                wanted = "a name of lower-case letters, digits and underscores"
-            elif field.type == "bool":
-                valid, wanted = isinstance(value, bool), "True or False"
-            elif field.type == "int":
-                valid = isinstance(value, int) and not isinstance(value, bool)
-                wanted = "a whole number"
-            else:
-                valid = isinstance(value, (int, float)) and not isinstance(value, bool)
-                valid = (valid and abs(value) < float("inf")) or (value is None and "None" in field.type)
-                wanted = "a finite number"
+            value, kind = getattr(self, field.name), field.type.removesuffix(" | None")
+            if value is None and kind != field.type:
+                continue
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            valid, wanted = {
+                "str": (
+                    isinstance(value, str) and re.fullmatch(r"[a-z0-9_]+", value),
+                    "a name of lower-case letters, digits and underscores",
+                ),
+                "bool": (isinstance(value, bool), "True or False"),
+                "int": (number and isinstance(value, int), "a whole number"),
+                "float": (number and abs(value) < float("inf"), "a finite number"),
+            }[kind]
             if not valid:
                 raise ConfigError(f"{field.name} is {value!r}; it must be {wanted}")
-            if "float" in field.type and value is not None:
+            if kind == "float":
                 object.__setattr__(self, field.name, float(value))  # equal configurations have equal run ids
 
-    def _check_circuit(self):
-        if self.n_qubits < 2 or self.n_qubits % 2:
-            raise ConfigError(f"n_qubits is {self.n_qubits}; it must be even and at least 2, the paper's is 8")
-        if self.depth < 1:
-            raise ConfigError(f"depth is {self.depth}; it must be at least 1, the paper's are 50, 100, 150 and 200")
-        self._check_stride()
-        if not 2 <= self.n_classes <= 2 * self.n_qubits:
-            raise ConfigError(
-                f"n_classes is {self.n_classes}; {self.n_qubits} qubits read out 2 to {2 * self.n_qubits} classes"
-                f" (an X and a Z expectation value a qubit)"
-            )
+    def _check_ranges(self):
+        ranges = [
+            ("n_qubits", self.n_qubits >= 2 and self.n_qubits % 2 == 0, "be even and at least 2, the paper's is 8"),
+            ("depth", self.depth >= 1, "be at least 1, the paper's are 50, 100, 150 and 200"),
+            ("seed", 0 <= self.seed < 2**32, "lie between 0 and 4294967295"),
+            ("scale", self.scale > 0, "be positive, the paper's is 100"),
+            ("weight_decay", self.weight_decay >= 0, "not be negative, the paper's is 5e-5"),
+            ("learning_rate", self.learning_rate > 0, "be positive, the paper's is 0.01 to 0.001"),
+        ]
+        counts = ("epochs", "batch_size", "n_train", "n_test", "cosine_period")
+        for name, valid, wanted in [*ranges, *((name, getattr(self, name) >= 1, "be at least 1") for name in counts)]:
+            if not valid:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must {wanted}")
 
     def _check_stride(self):
         strides = valid_strides(self.image_size, self.patch_size, self.allow_unseen)
@@ -273,21 +246,17 @@ class RunConfig:
             f" use {allowed}"
         )
 
-    def _check_training(self):
-        for name in ("epochs", "batch_size", "n_train", "n_test", "cosine_period"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
+    def _check_classes_and_batches(self):
+        if not 2 <= self.n_classes <= 2 * self.n_qubits:
+            raise ConfigError(
+                f"n_classes is {self.n_classes}; {self.n_qubits} qubits read out 2 to {2 * self.n_qubits} classes"
+                f" (an X and a Z expectation value a qubit)"
+            )
         if self.n_train % self.batch_size or self.n_train < 2 * self.batch_size:
             raise ConfigError(
                 f"batch_size {self.batch_size} does not cut n_train {self.n_train} into two or more equal batches;"
                 f" use a smaller divisor of {self.n_train}"
             )
-        if not 0 <= self.seed < 2**32:
-            raise ConfigError(f"seed is {self.seed}; it must lie between 0 and 4294967295")
-        if self.scale <= 0:
-            raise ConfigError(f"scale is {self.scale}; it must be positive, the paper's is 100")
-        if self.weight_decay < 0:
-            raise ConfigError(f"weight_decay is {self.weight_decay}; it must not be negative, the paper's is 5e-5")
 
 
 def size_label(n_patches: int, depth: int) -> str:

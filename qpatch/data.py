@@ -74,11 +74,8 @@ def load_dataset(config: RunConfig, folder: Path | str | None = None) -> Dataset
     """The images that a run uses: the first ``n_train`` and ``n_test`` whose label is below ``n_classes``.
 
     Pixels are scaled by 2 pi / (255 n_qubits), so that angles lie in [0, pi/4] for eight qubits, then averaged as
-    `pool` says: over 2 x 2 windows for the paper's 14 x 14 pixels.
-
-    Args:
-        config: names the data set and its size.
-        folder: of the IDX files (plain or gzip-compressed) instead of `data_folder`.
+    `pool` says: over 2 x 2 windows for the paper's 14 x 14 pixels. The IDX files, plain or gzip-compressed, are in
+    ``folder`` or `data_folder`.
 
     Raises:
         DataError: a file is missing, damaged, or (for the data set ``mnist``) not the canonical one; images that do not
@@ -91,21 +88,24 @@ def load_split(config: RunConfig, name: str, folder: Path | str | None = None) -
     """One of a run's splits alone, 'train' or 'test', as `load_dataset` reads it; the test images load much faster."""
     folder = Path(folder) if folder is not None else data_folder(config.dataset)
     images, labels = (read_raw(folder, f"{name}_{part}", config.dataset) for part in ("images", "labels"))
-    return _prepare_split(images, labels, {"train": config.n_train, "test": config.n_test}[name], config, folder)
+    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+        raise DataError(f"{folder}: images of shape {images.shape} do not go with labels of shape {labels.shape}")
+    count = getattr(config, f"n_{name}")
+    kept = np.flatnonzero(labels < config.n_classes)[:count]
+    if len(kept) < count:
+        raise DataError(f"{folder}: {len(kept)} images carry a label below {config.n_classes}; {count} were asked for")
+    pixels = torch.from_numpy(images[kept].astype(np.float32)) * (2 * torch.pi / (255 * config.n_qubits))
+    try:
+        pooled = pool(pixels, config.image_size)
+    except DataError as error:
+        raise DataError(f"{folder}: {error}") from None
+    return Split(pooled, torch.from_numpy(labels[kept].astype(np.int64)))
 
 
 def read_raw(folder: Path, name: str, dataset: str = "mnist") -> np.ndarray:
-    """One of `FILES` as bytes, ``(n, 28, 28)`` or ``(n,)`` uint8; the canonical contents are asserted for ``mnist``."""
-    expected = MNIST_SHA256[FILES[name]] if dataset == "mnist" else None
-    return read_idx(folder / FILES[name], expected)
-
-
-def read_idx(path: Path, sha256: str | None = None) -> np.ndarray:
-    """Array of bytes in an IDX file, or in the same file with ``.gz`` appended to its name.
-
-    Raises:
-        DataError: as `load_dataset`.
-    """
+    """One of `FILES`, or of these with ``.gz``, ``(n, 28, 28)`` or ``(n,)`` uint8; for ``mnist`` the canonical one."""
+    path = folder / FILES[name]
+    sha256 = MNIST_SHA256[path.name] if dataset == "mnist" else None
     packed = path.with_name(path.name + ".gz")
     found = next((candidate for candidate in (path, packed) if candidate.is_file()), None)
     if found is None:
@@ -143,26 +143,11 @@ def _parse_idx(contents: bytes, path: Path) -> np.ndarray:
     return np.frombuffer(contents, np.uint8, offset=4 + 4 * rank).reshape(shape)
 
 
-def _prepare_split(images, labels, count, config: RunConfig, folder: Path) -> Split:
-    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
-        raise DataError(f"{folder}: images of shape {images.shape} do not go with labels of shape {labels.shape}")
-    kept = np.flatnonzero(labels < config.n_classes)[:count]
-    if len(kept) < count:
-        raise DataError(f"{folder}: {len(kept)} images carry a label below {config.n_classes}; {count} were asked for")
-    pixels = torch.from_numpy(images[kept].astype(np.float32)) * (2 * torch.pi / (255 * config.n_qubits))
-    try:
-        pooled = pool(pixels, config.image_size)
-    except DataError as error:
-        raise DataError(f"{folder}: {error}") from None
-    return Split(pooled, torch.from_numpy(labels[kept].astype(np.int64)))
-
-
 def pooling(side: int, image_size: int) -> tuple[int, int] | None:
     """Side p of the averaging window, and pixels of zero padding at each edge, that bring ``side`` to ``image_size``.
 
-    p is the smallest whose windows cover the image, ``p image_size >= side``; what is missing is padded, alike on both
-    sides and by half a window at most, or the outer pixels would be mostly margin. None where that cannot be. 28 pixels
-    become 14 by (2, 0), and 8 by (4, 2).
+    p is the smallest whose windows cover the image; what is missing is padded, alike on both sides and by half a window
+    at most. None where that cannot be. 28 pixels become 14 by (2, 0), and 8 by (4, 2).
     """
     window = -(-side // image_size)
     padding, odd = divmod(window * image_size - side, 2)
@@ -170,11 +155,7 @@ def pooling(side: int, image_size: int) -> tuple[int, int] | None:
 
 
 def pool(images: torch.Tensor, image_size: int) -> torch.Tensor:
-    """Square images ``(n, side, side)`` padded and averaged to ``(n, image_size, image_size)`` as `pooling` says.
-
-    Raises:
-        DataError: images that are not square, or of a side that does not come to this size.
-    """
+    """Square images ``(n, side, side)`` padded and averaged to ``(n, image_size, image_size)`` as `pooling` says."""
     height, side = images.shape[1:]
     found = pooling(side, image_size) if height == side else None
     if found is None:
@@ -191,14 +172,10 @@ def epoch_seeds(config: RunConfig) -> np.ndarray:
 
 
 def stratified_batches(labels: torch.Tensor, config: RunConfig, epoch: int) -> Iterator[torch.Tensor]:
-    """Indices of an epoch's mini-batches ``(batch_size,)``, the classes in proportion in each.
-
-    They are the test folds of scikit-learn's StratifiedKFold, in order, shuffled by the epoch's random state.
-    """
+    """Indices of an epoch's mini-batches ``(batch_size,)``: scikit-learn's test folds by the epoch's random state."""
     from sklearn.model_selection import StratifiedKFold  # half of what importing this package would cost
 
-    random_state = int(epoch_seeds(config)[epoch])
-    folds = StratifiedKFold(n_splits=config.n_batches, shuffle=True, random_state=random_state)
+    folds = StratifiedKFold(config.n_batches, shuffle=True, random_state=int(epoch_seeds(config)[epoch]))
     for _, indices in folds.split(np.zeros(len(labels)), labels.cpu().numpy()):
         yield torch.from_numpy(indices)
 
@@ -206,8 +183,7 @@ def stratified_batches(labels: torch.Tensor, config: RunConfig, epoch: int) -> I
 def stratified_subset(split: Split, n_images: int, seed: int = 0) -> Split:
     """``n_images`` of a split at random, the classes in proportion; all of them for 0, or where there are no more.
 
-    Raises:
-        DataError: fewer images than classes, in the subset or left over, so that they cannot be shared out.
+    Fewer images than classes, in the subset or left over, cannot be shared out: DataError.
     """
     from sklearn.model_selection import train_test_split
 

@@ -50,11 +50,7 @@ def _flush_folder(folder: Path) -> None:
 
 # safetensors brings PyTorch with it, which whoever only asks about files does not need.
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors file.
-
-    Raises:
-        ResultError: it is damaged.
-    """
+    """The tensors of a safetensors file; ResultError where it is damaged."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse, FancyBboxPatch, Rectangle
 
+from book.show.plots import INK, START_COLOR
+from book.show.tables import TIMES
 from qpatch.ansatz import Gate, gates, readout
 from qpatch.config import RunConfig
-from qpatch.show.plots import INK, START_COLOR
-from qpatch.show.tables import TIMES
 
 TRAINED, FEATURE, READOUT = "#CFE3F3", "#FBDCC4", "#E3E3E3"
 EDGE, WIRE = "#777777", "#999999"

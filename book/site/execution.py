@@ -12,7 +12,7 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -146,12 +146,27 @@ def _execute_all(missing, kept: Kept, timeout: int, workers: int | None, report:
     variables = dict.fromkeys(sweep.THREAD_VARIABLES, str(threads))
     many = len(missing) > workers  # for fewer, the imports of the nursery gain nothing
     nurseries = Nursery() if is_possible() and many else contextlib.nullcontext()
-    with sweep.environment(variables), nurseries as nursery, ThreadPoolExecutor(workers) as pool:
+    with environment(variables), nurseries as nursery, ThreadPoolExecutor(workers) as pool:
         try:
             return list(filter(None, pool.map(task, missing)))
         except BaseException:
             stopped.set()  # each notebook ends before its next cell
             raise
+
+
+@contextlib.contextmanager
+def environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for the processes started meanwhile."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _execute_one(notebook: Notebook, file: Path, kept: Kept, timeout: int, stopped, nursery: Nursery | None) -> str:

@@ -28,7 +28,7 @@ In a chapter an exercise is a pair of sphinx-exercise directives::
     ```
     ````
 
-The title begins with the level. The check (`qpatch.checks`) uses names that the solution binds; from these the stub is
+The title begins with the level. The check (`book.checks`) uses names that the solution binds; from these the stub is
 made that students fill in.
 """
 

@@ -10,11 +10,11 @@ import html
 import json
 from collections.abc import Sequence
 
+from book.show import plots, tables
 from book.site import explorers
 from book.site.reports import report_title
 from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import summary
-from qpatch.show import plots, tables
 
 TABLE_COLUMNS = ("n_qubits", "n_train", "stride", "n_patches", "depth", "n_parameters")
 TABLE_COLUMNS += ("best_epoch", "train_loss", "test_loss", "test_accuracy", "lambda_max", "pc1_ratio", "pc2_ratio")

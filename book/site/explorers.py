@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from book.show import plots, tables
+from book.show.landscapes import path_heights
 from book.site.reports import report_title
 from qpatch.config import RunConfig, valid_strides
 from qpatch.curvature.density import histogram, symlog_edges
@@ -19,8 +21,6 @@ from qpatch.model.predictions import Predictions, predict
 from qpatch.runs.readings import stored_density
 from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import summary
-from qpatch.show import plots, tables
-from qpatch.show.landscapes import path_heights
 from qpatch.study.claims import comparable_sets
 
 HARDEST = 12  # images shown of a run

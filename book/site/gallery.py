@@ -11,9 +11,9 @@ from collections.abc import Mapping
 
 from plotly.utils import PlotlyJSONEncoder
 
+from book.show import plots
 from book.site.interactive import SURFACE_HEIGHT, landscape_figure
-from qpatch.runs.store import Landscape
-from qpatch.show import plots
+from qpatch.runs.readings import Landscape
 
 TURNS = {"Turn left": (-1, 0), "Turn right": (1, 0), "Look from higher": (0, 1), "Look from lower": (0, -1)}
 ARROWS = dict(zip(TURNS, "←→↑↓", strict=True))

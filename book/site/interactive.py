@@ -11,9 +11,9 @@ import numpy as np
 import plotly.graph_objects as go
 from matplotlib.colors import to_hex
 
+from book.show import plots
+from book.show.landscapes import HIGH_COLOR, LOW_COLOR, path_heights
 from qpatch.landscape.planes import Plane
-from qpatch.show import plots
-from qpatch.show.landscapes import HIGH_COLOR, LOW_COLOR, path_heights
 
 SURFACE_HEIGHT = 440  # in CSS pixels
 

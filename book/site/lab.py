@@ -1,9 +1,7 @@
 """What the page "Train one here" needs from the package: its digits, and numbers that its engine is held against.
 
-The page trains patch QNNs of four qubits in the browser (`book/_static/lab`). Nothing that it shows is computed here.
+The page trains patch QNNs of four qubits in the browser (`book/_static/lab`); only its static twin is computed here.
 """
-
-from __future__ import annotations
 
 import base64
 import json
@@ -18,6 +16,7 @@ import torch
 from matplotlib.figure import Figure
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from book.show import plots
 from qpatch.config import RunConfig
 from qpatch.curvature.loss import LossCurvature
 from qpatch.curvature.power import power_iteration
@@ -26,7 +25,6 @@ from qpatch.files import write_atomically
 from qpatch.model.flat import flat_parameters, follow, move_to
 from qpatch.model.qnn import PatchQNN
 from qpatch.model.training import Epoch, Trainer, evaluate
-from qpatch.show import plots
 
 IMAGE_SIZE, N_QUBITS, N_DIGITS = 8, 4, 10
 PER_DIGIT = {"train": 60, "test": 30}

@@ -4,8 +4,6 @@ A step is loss and gradient of 100 images with depth 4 and Adam's update; a prod
 the same images. One worker's work, so one processor's; another process on it makes it slower.
 """
 
-from __future__ import annotations
-
 from playwright.sync_api import Browser, sync_playwright
 
 from book.site.browser import launch_chromium

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from jupyter_client.provisioning import LocalProvisioner
 from nbclient import NotebookClient
 
-IMPORTED = ("ipykernel.kernelapp", "matplotlib.pyplot", "pandas", "book.site.explorers", "qpatch.show.tables")
+IMPORTED = ("ipykernel.kernelapp", "matplotlib.pyplot", "pandas", "book.site.explorers", "book.show.tables")
 INLINE = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # what a kernel sets; Matplotlib asks only once
 POLL_SECONDS = 0.05
 

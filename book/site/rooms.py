@@ -5,12 +5,11 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
-from qpatch.show.plots import INK, START_COLOR
+from book.show.plots import INK, START_COLOR
 
 # From the top floor down, as the contract in pyproject.toml has them; each imports only from floors below it.
 FLOORS = (
     ("cli",),
-    ("show", "checks"),
     ("study",),
     ("runs",),
     ("landscape", "oracles"),
@@ -23,8 +22,6 @@ FLOORS = (
 )
 DOES = {
     "cli": "the command qpatch",
-    "show": "figures and tables",
-    "checks": "self-checks of the exercises",
     "study": "all runs beside the paper",
     "runs": "one run and its stages",
     "landscape": "planes, grids, lines of any loss",
@@ -37,8 +34,8 @@ DOES = {
     "files": "atomic writes",
     "ansatz": "the circuit",
 }
-# The way of `qpatch run`, from the command to a table: the room where each step happens.
-WAY = ("cli", "runs", "data", "model", "engine", "curvature", "landscape", "runs", "study", "show")
+# The way of `qpatch run`, from the command to the tables: the room where each step happens.
+WAY = ("cli", "runs", "data", "model", "engine", "curvature", "landscape", "runs", "study")
 WIDTH, HEIGHT = 4.0, 0.62
 
 

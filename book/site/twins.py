@@ -9,12 +9,12 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from book.show import plots
+from book.show.spectra import draw_spectrum
 from qpatch.config import RunConfig
 from qpatch.model.predictions import Predictions
 from qpatch.model.qnn import cut_patches
 from qpatch.runs.store import RunFolder
-from qpatch.show import plots
-from qpatch.show.spectra import draw_spectrum
 
 
 def draw_confusion(ax: Axes, confusion: np.ndarray) -> Axes:

@@ -8,8 +8,6 @@ the Jacobian of QNN p's expectation values by its angles, A the covariance of th
 each factor defined in `Flattening`. The first is what averaging does by itself, and what another scale would undo.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
@@ -31,8 +29,8 @@ class Flattening:
         bound: ``c^2 / P`` times the largest over p of that of ``E[J_p' A J_p]``; never below the sum.
         averaging: ``c^2 / P``.
         alignment: ``whole / sum_of_blocks``: 1 where all QNNs respond alike, 1 / P where they have nothing in common.
-        confidence: mean over p of the largest eigenvalue of ``E[J_p' A J_p]``, over that of ``E[J_p' J_p]``: small
-            where the model is sure of its images.
+        confidence: mean over p of the largest eigenvalue of ``E[J_p' A J_p]``, over the response: small where the model
+            is sure of its images.
         response: mean over p of the largest eigenvalue of ``E[J_p' J_p]``: how far a QNN's outputs move.
     """
 
@@ -55,8 +53,7 @@ def factors(model: PatchQNN, images: torch.Tensor) -> Flattening:
     n_patches, n_images = jacobian.shape[:2]
     plain = jacobian / n_images**0.5
     weighted = roots @ plain  # its squares sum to E[J' A J]
-    by_block = torch.stack([_largest(block.flatten(0, 1)) for block in weighted])
-    unweighted = torch.stack([_largest(block.flatten(0, 1)) for block in plain])
+    by_block, unweighted = (torch.stack([_largest(b.flatten(0, 1)) for b in each]) for each in (weighted, plain))
     every = weighted.permute(1, 2, 0, 3).flatten(0, 1).flatten(1)  # (B K, P m)
     averaging = model.config.scale**2 / n_patches
     whole = averaging * _largest(every) / n_patches

@@ -1,7 +1,5 @@
 """When a power iteration has settled, and when on an eigenvector."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 
@@ -19,9 +17,8 @@ def settled(estimates: Sequence[float], tolerance: float) -> bool:
 def near_eigenvector(estimate: float, residual: float, tolerance: float) -> bool:
     """Whether a residual is as small as a change below the tolerance makes it.
 
-    A rest of square e of an eigenvector of the eigenvalue r lambda in a vector near that of lambda gives the residual
-    ``sqrt(e) |1 - r|`` and the next change ``e (1 - r)^2 (1 + r)``, relative to lambda. So the residual is at most the
-    root of the change, unless r is negative; and near r = -1, where both extremes are of one magnitude, changes say
-    nothing. Ten times the tolerance under the root allows for r down to -0.9.
+    A rest of square e of an eigenvector of the eigenvalue r lambda gives the residual ``sqrt(e) |1 - r|`` and the next
+    change ``e (1 - r)^2 (1 + r)``, relative to lambda. So the residual is at most the root of the change, unless r is
+    negative; near r = -1 changes say nothing. Ten times the tolerance under the root allows for r down to -0.9.
     """
     return bool(residual <= (10 * tolerance) ** 0.5 * abs(estimate))

@@ -10,8 +10,6 @@ to norm 1, and a matrix A with eigenvalues a, ``v'Av`` has the mean ``mean(a)`` 
 ``2 (mean(a^2) - mean(a)^2) / n``. Both means are in the quadrature.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,37 +39,20 @@ class Ritz:
 
 
 def lanczos(product: Operator, steps: int, start: np.ndarray) -> Ritz:
-    """Lanczos from a start vector ``(n,)``, each new vector orthogonalised twice against all before it.
-
-    Stops where the vectors span an invariant subspace, and after n steps at the latest.
-
-    Raises:
-        ValueError: no step, a start vector of zeros or of another size, or a product that is not symmetric.
-        FloatingPointError: a product is not finite.
-    """
+    """Lanczos (`lanczos_steps`) from a start vector ``(n,)``; ValueError for no step, or a vector of zeros."""
     counted = CountedProduct(product)
     start = np.asarray(start, np.float64)
     if steps < 1 or start.shape != (counted.size,) or not start.any():
         raise ValueError(f"{steps} steps from a start vector {start.shape}; take one or more, from a nonzero (n,)")
     *_, (_, diagonal, beside) = lanczos_steps(counted, start, steps)
-    return _ritz(diagonal, beside, counted.count)
-
-
-def _ritz(diagonal: list[float], beside: list[float], products: int) -> Ritz:
     values, vectors = eigh_tridiagonal(diagonal, beside[:-1])
     residuals = np.abs(beside[-1] * vectors[-1])
-    return Ritz(values, vectors[0] ** 2, residuals, bool(beside[-1] == 0), products)
+    return Ritz(values, vectors[0] ** 2, residuals, bool(beside[-1] == 0), counted.count)
 
 
 @dataclass(frozen=True)
 class SpectralDensity:
-    """Stochastic Lanczos quadrature of a spectrum.
-
-    Attributes:
-        probes: one Gauss quadrature a probe.
-        size: number of parameters n.
-        products: the cost in Hessian-vector products, steps times probes at most.
-    """
+    """Stochastic Lanczos quadrature of a spectrum of n eigenvalues: one Gauss quadrature a probe, and the cost."""
 
     probes: tuple[Ritz, ...]
     size: int
@@ -79,19 +60,16 @@ class SpectralDensity:
 
     @property
     def resolution(self) -> float:
-        """Width of the spectrum over the number of steps.
+        """Width of the spectrum over the number of steps m: a much narrower bin shows nodes, not spectrum.
 
-        m steps place spectral mass to within O(width / m) (in the Wasserstein distance: Chen, Trogdon & Ubaru, 2021).
-        A bin much narrower than that shows nodes, not spectrum.
+        The steps place spectral mass to within O(width / m) (in the Wasserstein distance: Chen, Trogdon & Ubaru, 2021).
         """
         width = max(probe.values[-1] for probe in self.probes) - min(probe.values[0] for probe in self.probes)
         return float(width / max(len(probe.values) for probe in self.probes))
 
     def moment(self, power: int) -> Estimate:
         """``(1/n) tr H^power``: on average exact for powers up to 2 m - 1 of m steps, and its error up to m - 1."""
-        value, square = (
-            np.mean([probe.weights @ probe.values**p for probe in self.probes]) for p in (power, 2 * power)
-        )
+        value, square = (np.mean([run.weights @ run.values**p for run in self.probes]) for p in (power, 2 * power))
         return Estimate(float(value), float(self._error(value, square)), self.products)
 
     def _error(self, value: np.ndarray, square: np.ndarray) -> np.ndarray:
@@ -100,18 +78,7 @@ class SpectralDensity:
 
 
 def spectral_density(product: Operator, steps: int = 80, probes: int = 2, seed: int = 0) -> SpectralDensity:
-    """Spectral density by Lanczos runs from random signs, one run a probe.
-
-    Args:
-        product: the matrix.
-        steps: of Lanczos a probe; never more than n are made.
-        probes: independent runs; errors fall with the root of their number.
-        seed: of the random signs.
-
-    Raises:
-        ValueError: no step or no probe, or a product that is not symmetric.
-        FloatingPointError: a product is not finite.
-    """
+    """Spectral density by one or more Lanczos runs from random signs; errors fall with the root of their number."""
     if probes < 1:
         raise ValueError(f"{probes} probes; take one or more")
     size = product.shape[0]
@@ -122,13 +89,9 @@ def spectral_density(product: Operator, steps: int = 80, probes: int = 2, seed: 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Numbers of eigenvalues in bins.
+    """Numbers of eigenvalues ``(b,)`` in bins with edges ``(b + 1,)``: the probes' mean of n times the weights there.
 
-    Attributes:
-        edges: ``(b + 1,)``.
-        counts: mean over the probes of n times the weight in each bin, ``(b,)``. A lone node of tiny weight counts
-            its weight, which may be far below one eigenvalue.
-        error: standard error, ``(b,)``; of the probes alone, so 1.0 for one eigenvalue and two probes.
+    The standard error is of the probes alone, so 1.0 for one eigenvalue and two probes.
     """
 
     edges: np.ndarray
@@ -148,9 +111,7 @@ def symlog_edges(density: SpectralDensity, linear: float | None = None, per_deca
     """Bin edges over all nodes for a symlog axis: one bin from -linear to linear, then equal ones on the log axis.
 
     Without ``linear`` it is the density's resolution, so that no bin is narrower than that (at three a decade).
-
-    Raises:
-        ValueError: a linear part or a number a decade that is not positive.
+    ValueError for a linear part or a number a decade that is not positive.
     """
     low = min(probe.values[0] for probe in density.probes)
     high = max(probe.values[-1] for probe in density.probes)

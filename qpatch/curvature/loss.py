@@ -5,8 +5,6 @@ into derivatives by C, one chunk of images after the other, and one passage thro
 the number of chunks. A Hessian-vector product is the same computation on dual numbers: forward over reverse.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch
@@ -31,13 +29,8 @@ KEPT_SHARE = 0.25  # at most, of the memory that is free
 class LossCurvature:
     """Derivatives of the mean cross-entropy over a split, at the model's present parameters, by angles and bias.
 
-    Vectors are flat (`qpatch.model.flat`), ``(n_trainable,)``. No weight-decay term.
-
-    Args:
-        model: stays as it is.
-        split: images and labels.
-        chunk: images at a time; by default what fits `training.CHUNK_BYTES`.
-        progress: whether to show a progress bar over the chunks.
+    Vectors are flat (`qpatch.model.flat`), ``(n_trainable,)``. No weight-decay term. ``chunk`` images are taken at a
+    time, by default as many as fit `training.CHUNK_BYTES`; ``progress`` shows a bar over the chunks.
     """
 
     def __init__(self, model: PatchQNN, split: Split, chunk: int | None = None, progress: bool = False):
@@ -54,7 +47,7 @@ class LossCurvature:
 
     def gradient(self) -> torch.Tensor:
         """Gradient of the mean loss, flat."""
-        return self._gradient(self.model.angles, along_bias=None, kept=Kept(0))
+        return self._gradient(self.model.angles, None, Kept(0))
 
     @property
     def hessian(self) -> Product:
@@ -63,9 +56,9 @@ class LossCurvature:
 
     @property
     def gauss_newton(self) -> Product:
-        """The Gauss-Newton part of the Hessian: the mean of ``J^T (diag(p) - p p^T) J``.
+        """The Gauss-Newton part of the Hessian: the mean of ``J^T (diag(p) - p p^T) J`` (Schraudolph, 2002).
 
-        J is the Jacobian of an image's logits by the parameters, p their softmax (Schraudolph, 2002).
+        J is the Jacobian of an image's logits by the parameters, p their softmax.
         """
         return Product(self._gauss_newton_product, self.point)
 
@@ -73,7 +66,8 @@ class LossCurvature:
         along_angles, along_bias = split_flat(vector, self.model.config)
         if self._kept_at is None or not torch.equal(self._kept_at, self.point):
             self._kept = None  # what was kept elsewhere is free before room is looked for
-            self._kept, self._kept_at = Kept(_room(self.model.bias.device)), self.point
+            room = min(KEPT_BYTES, int(KEPT_SHARE * free_memory(self.model.bias.device)))
+            self._kept, self._kept_at = Kept(room), self.point
         with forward_ad.dual_level():
             angles = forward_ad.make_dual(self.model.angles, along_angles)
             return _tangent(self._gradient(angles, along_bias, self._kept))
@@ -97,8 +91,7 @@ class LossCurvature:
     def label_gradients(self) -> torch.Tensor:
         """Gradient of each class's mean logit over the images of that class, ``(n_classes, n)`` (Gur-Ari et al., 2018).
 
-        Raises:
-            ValueError: a class without images.
+        A class without images is a ValueError.
         """
         return torch.stack([self._label_gradient(label) for label in range(self.model.config.n_classes)])
 
@@ -107,22 +100,16 @@ class LossCurvature:
         if not chosen.any():
             raise ValueError(f"there is no image of class {label}; take more images")
         same = Split(self.split.images[chosen], self.split.labels[chosen])
+        return LossCurvature(self.model, same, self.chunk)._gradient(self.model.angles, None, Kept(0), label)
 
-        def of_chunk(leaves, images, labels):
-            logits = self.model.logits(Prepared(*leaves[:-1]), images)
-            return torch.autograd.grad(logits[:, label].sum() / len(same), leaves)
-
-        prepared = self.model.prepare()
-        total = LossCurvature(self.model, same, self.chunk)._sum(prepared, of_chunk, Kept(0))
-        return self._pull(self.model.angles, prepared, total)
-
-    def _gradient(self, angles, along_bias, kept: Kept):
-        """Gradient of the mean loss; where angles are dual numbers, along their tangent and that of the bias."""
+    def _gradient(self, angles, along_bias, kept: Kept, label: int | None = None):
+        """Gradient of the mean loss, or logit of a label; where angles are dual, along their tangent and the bias's."""
 
         def of_chunk(leaves, images, labels):
             images = images if along_bias is None else _dual(images, along_bias)
             logits = self.model.logits(Prepared(*leaves[:-1]), images)
-            return torch.autograd.grad(cross_entropy(logits, labels, reduction="sum") / len(self.split), leaves)
+            total = cross_entropy(logits, labels, reduction="sum") if label is None else logits[:, label].sum()
+            return torch.autograd.grad(total / len(self.split), leaves)
 
         with kept.section("prepare"):
             prepared = self.model.prepare(angles)
@@ -146,10 +133,6 @@ class LossCurvature:
         """Through the stretches to the angles, and the bias as it is: a flat vector."""
         (by_angles,) = torch.autograd.grad(prepared, angles, cotangents[:-1])
         return join(by_angles, cotangents[-1])
-
-
-def _room(device: torch.device) -> int:
-    return min(KEPT_BYTES, int(KEPT_SHARE * free_memory(device)))
 
 
 def _dual(primal: torch.Tensor, tangent: torch.Tensor) -> torch.Tensor:

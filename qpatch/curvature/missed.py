@@ -11,8 +11,6 @@ found, and tells for certain or for probable whether something is left beyond a 
   Vorst, 2000): below `RISK` nothing is left.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -27,21 +25,13 @@ RISK = 0.01  # that an eigenvector is overlooked
 
 @dataclass
 class End:
-    """One end of a spectrum, watched while Lanczos runs in the complement of what was found there.
+    """One end of a spectrum, watched while Lanczos runs in the complement of what was found there."""
 
-    Attributes:
-        sign: 1 for the largest eigenvalues, -1 for the smallest.
-        found: sign times those found, ``(k,)``.
-        slack: what an eigenvalue must exceed the innermost of them by to be missing.
-        growth: log p(x) of the polynomial so far.
-        exceeded: whether a Ritz value lies beyond x.
-    """
-
-    sign: float
-    found: np.ndarray
-    slack: float
-    growth: float = 0.0
-    exceeded: bool = False
+    sign: float  # 1 for the largest eigenvalues, -1 for the smallest
+    found: np.ndarray  # sign times those found, (k,)
+    slack: float  # what an eigenvalue must exceed the innermost of them by to be missing
+    growth: float = 0.0  # log p(x) of the polynomial so far
+    exceeded: bool = False  # whether a Ritz value lies beyond x
     pivot: float = math.inf
 
     @property
@@ -77,16 +67,12 @@ def missed_vectors(
     They are converged to half of the slack. More copies may be left: ask again with these among the known.
 
     Args:
-        counted: the matrix.
+        counted: the matrix, whose largest eigenvalue is about of the ``magnitude``.
         known: orthonormal columns ``(n, c)`` of the eigenvectors found so far.
         ends: what was found at each.
         start: a random vector ``(n,)``.
         patience: products after which nothing is taken for missing if nothing was seen, though the risk be larger.
-        most: products to converge in what was seen.
-        magnitude: of the matrix.
-
-    Raises:
-        ConvergenceError: an eigenvalue was missed, and the products ran out.
+        most: products in which what was seen must converge, or ConvergenceError is raised.
     """
     certain = math.log(counted.size**0.5 / RISK)
     for basis, diagonal, beside in lanczos_steps(counted, start, max(patience, most), known, magnitude):

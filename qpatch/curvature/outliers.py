@@ -1,22 +1,19 @@
 """Outliers of a spectrum, counted by one stated rule.
 
 The rule. Sort the eigenvalues from the outside inwards and place them on a symlog axis, ``x = asinh(lambda / s)`` with
-s = 1e-3 of the largest magnitude: logarithmic far from zero, linear near it. A gap's *score* is its width over the mean
-width of the ten gaps next to it on the inner side (at least 1 %, which no figure shows); with fewer than three it has
-none, nor have those further in than the outermost fifty. The outliers are all eigenvalues outside the gap of highest
-score, if that is 5 or more; else there are none.
+s = 1e-3 of the largest magnitude. A gap's *score* is its width over the mean width of the ten gaps next to it on the
+inner side (at least 1 %); with fewer than three it has none, nor have those further in than the outermost fifty. The
+outliers are all eigenvalues outside the gap of highest score, if that is 5 or more; else there are none.
 
 Why so. The score compares a gap with the spectrum's own spacing where the bulk begins, so neither the spectrum's scale
 nor the power of a power-law tail matters (a power law scores about 4, at its very first gap), nor how far the outliers
-spread among themselves. Of random matrices without outliers (GOE, Wishart; 100 to 300 rows) 1 to 6 in 100 have a
-gap of score 5. Independent random eigenvalues cluster, and reach 5 more often than not: for those the rule is no test.
+spread. Of random matrices without outliers (GOE, Wishart; 100 to 300 rows) 1 to 6 in 100 have a gap of score 5.
+Independent random eigenvalues cluster, and reach 5 more often than not: for those the rule is no test.
 
 Only what is known counts: an eigenvalue whose Ritz residual is 0.1 % of it or less. An unresolved Ritz value may stand
 in for the bulk, moved outwards by its residual, but is never counted, nor is what lies inside it. Of an eigenvalue of
 several copies each counts: `extreme_eigenpairs` finds all, while Ritz values of one start hold it once.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 
@@ -27,6 +24,7 @@ WINDOW = 10  # gaps that make a spacing
 MOST = 50  # outermost eigenvalues to look at
 FEWEST = 3  # with fewer gaps than these beside it a gap has no score
 NARROWEST = 0.01  # gap on the symlog axis
+THRESHOLD = 5.0  # score that makes a gap
 RESOLVED = 1e-3  # residual of a known eigenvalue, relative to it
 
 
@@ -38,14 +36,12 @@ class Outliers:
         values: the outliers, from the outermost inwards, ``(count,)``.
         edge: where the bulk begins: the first eigenvalue that is none, moved outwards by its residual.
         scores: of the gap behind each resolved eigenvalue, from the outermost inwards: see the rule.
-        threshold: the score that a gap must reach.
         resolved: how many of the outermost eigenvalues are known well enough to count.
     """
 
     values: np.ndarray
     edge: float
     scores: np.ndarray
-    threshold: float
     resolved: int
 
     @property
@@ -54,23 +50,15 @@ class Outliers:
 
 
 def count_outliers(
-    eigenvalues: np.ndarray,
-    residuals: np.ndarray | None = None,
-    end: str = "upper",
-    threshold: float = 5.0,
-    scale: float | None = None,
+    eigenvalues: np.ndarray, residuals: np.ndarray | None = None, end: str = "upper", scale: float | None = None
 ) -> Outliers:
-    """The outliers at one end of a spectrum, or of as many of its outermost eigenvalues as are at hand.
+    """The outliers at the "upper" or "lower" end of a spectrum; ValueError where the arguments are not as follows.
 
     Args:
-        eigenvalues: in any order, ``(m,)``: all, the k outermost at this end, or Ritz values.
+        eigenvalues: in any order, ``(m,)``, finite: all, the k outermost at this end, or Ritz values.
         residuals: absolute ones of each, ``(m,)``; None means that all are exact.
         end: "upper" or "lower".
-        threshold: the score that makes a gap.
         scale: the largest magnitude of the whole spectrum; None takes that of ``eigenvalues``.
-
-    Raises:
-        ValueError: nothing to count, values that are not finite, or another end.
     """
     values = np.asarray(eigenvalues, np.float64)
     residuals = np.zeros_like(values) if residuals is None else np.asarray(residuals, np.float64)
@@ -86,8 +74,8 @@ def count_outliers(
     near = outward + residuals  # how far out each may lie
     resolved = int(np.cumprod(residuals <= RESOLVED * np.abs(outward)).sum())
     scores = _scores(outward, near[1:], resolved, LINEAR * scale or 1.0)
-    count = int(np.argmax(scores)) + 1 if len(scores) and scores.max() >= threshold else 0
-    return Outliers(sign * outward[:count], float(sign * near[count]), scores, threshold, resolved)
+    count = int(np.argmax(scores)) + 1 if len(scores) and scores.max() >= THRESHOLD else 0
+    return Outliers(sign * outward[:count], float(sign * near[count]), scores, resolved)
 
 
 def _scores(outward: np.ndarray, near: np.ndarray, resolved: int, linear: float) -> np.ndarray:

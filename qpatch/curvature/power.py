@@ -4,8 +4,6 @@ A loss takes a vector ``(n,)`` and returns a scalar tensor. The largest eigenval
 (Yao et al., 2020), so that the paper's number comes from the paper's tool.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,14 +22,11 @@ class PowerIteration:
     """Outcome of a power iteration.
 
     Attributes:
-        eigenvalue: what PyHessian returns, the last but one estimate: the eigenvalue of largest magnitude, which may be
-            negative.
+        eigenvalue: of largest magnitude, perhaps negative, as PyHessian returns it: the last but one estimate.
         estimates: the Rayleigh quotient ``v' H v`` of every iteration.
-        residuals: ``||H v - (v' H v) v||`` of each: an eigenvalue, though not always the one of largest magnitude, lies
-            that near to the estimate.
+        residuals: ``||H v - (v' H v) v||`` of each: some eigenvalue lies that near to the estimate.
         eigenvector: the last normalised iterate, ``(n,)``.
-        converged: whether the relative change fell below the tolerance before the iterations ran out, and the last
-            residual is as small as that makes it: see `convergence`.
+        converged: whether the estimates have `settled`, and the last residual is that of a `near_eigenvector`.
     """
 
     eigenvalue: float
@@ -58,17 +53,9 @@ def dense_hessian(loss: Loss, point: torch.Tensor) -> torch.Tensor:
 def power_iteration(
     product: Operator, seed: int = 0, tolerance: float = 1e-3, max_iterations: int = 100
 ) -> PowerIteration:
-    """PyHessian's power iteration on any matrix; its defaults are the paper's.
+    """PyHessian's power iteration from a random vector; its defaults are the paper's.
 
-    Args:
-        product: the matrix.
-        seed: of the random start vector.
-        tolerance: relative change of the estimate at which it stops.
-        max_iterations: at most so many products.
-
-    Raises:
-        ValueError: no iteration allowed, or a tolerance that is not positive.
-        FloatingPointError: an estimate is not finite.
+    It stops where the relative change of the estimate is below the tolerance, which must be positive (ValueError).
     """
     if max_iterations < 1 or not tolerance > 0:
         raise ValueError(

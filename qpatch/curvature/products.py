@@ -1,10 +1,8 @@
 """Symmetric matrices that are known by their products with vectors, such as Hessians, and what their analyses share.
 
-The analyses take any `Operator`: a symmetric tensor, a linear operator of curvlinops, a
-function as a `Product`.
+The analyses take any `Operator`: a symmetric tensor, a linear operator of curvlinops, a function as a `Product`. All
+raise FloatingPointError where a product is not finite, and ValueError where they can tell that it is not symmetric.
 """
-
-from __future__ import annotations
 
 import hashlib
 import time
@@ -15,9 +13,8 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from safetensors.torch import save
 
-from qpatch.files import read_tensors, write_atomically
+from qpatch.files import read_tensors, write_tensors
 
 KEPT_SECONDS = 0.2  # a faster product is computed again rather than kept
 
@@ -39,12 +36,7 @@ class Operator(Protocol):
 class Product:
     """A function ``v -> H v`` as an `Operator`: ``Product(function, like) @ v``.
 
-    Args:
-        function: of a vector ``(n,)``, to a vector like it.
-        like: a vector ``(n,)`` that gives size, dtype and device, such as the parameters themselves.
-
-    Raises:
-        ValueError: ``like`` is no vector of one or more parameters.
+    ``like`` is a vector ``(n,)`` that gives size, dtype and device, such as the parameters; ValueError if it is none.
     """
 
     def __init__(self, function: Callable[[torch.Tensor], torch.Tensor], like: torch.Tensor):
@@ -59,13 +51,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A random estimate of a number.
-
-    Attributes:
-        value: the estimate.
-        error: its standard error; 0 where the value is exact.
-        products: the cost in matrix-vector products.
-    """
+    """A random estimate of a number, its standard error (0 where it is exact), and its cost in products."""
 
     value: float
     error: float
@@ -73,16 +59,7 @@ class Estimate:
 
 
 class CountedProduct:
-    """An operator of any dtype and device on float64 NumPy vectors, its products counted and checked to be finite.
-
-    Attributes:
-        size: the number of parameters n.
-        count: products so far.
-        precision: machine epsilon of the operator's dtype.
-
-    Raises:
-        ValueError: the operator is not square.
-    """
+    """An operator of ``size`` n, any dtype and device, on float64 NumPy vectors, its products counted and checked."""
 
     def __init__(self, operator: Operator):
         self.size, columns = operator.shape
@@ -92,12 +69,7 @@ class CountedProduct:
         self.precision = torch.finfo(operator.dtype).eps
 
     def __call__(self, vector: np.ndarray) -> np.ndarray:
-        """The matrix times a vector ``(n,)``.
-
-        Raises:
-            FloatingPointError: the product is not finite.
-            ValueError: it has another shape.
-        """
+        """The matrix times a vector ``(n,)``."""
         given = torch.tensor(vector, dtype=torch.float64).to(self.operator.device, self.operator.dtype)
         image = (self.operator @ given).detach()
         if image.shape != given.shape:
@@ -108,14 +80,9 @@ class CountedProduct:
         return image.to("cpu", torch.float64).numpy()
 
     def dense(self) -> np.ndarray:
-        """The whole matrix ``(n, n)``, from n products, symmetric to the last bit.
-
-        Raises:
-            ValueError: it is not symmetric beyond rounding.
-        """
+        """The whole matrix ``(n, n)``, from n products, symmetric to the last bit."""
         matrix = np.stack([self(unit) for unit in np.eye(self.size)], axis=1)
-        scale = np.abs(matrix).max()
-        self.check_symmetry(np.abs(matrix - matrix.T).max(), scale)
+        self.check_symmetry(np.abs(matrix - matrix.T).max(), np.abs(matrix).max())
         return (matrix + matrix.T) / 2
 
     def check_symmetry(self, deviation: float, scale: float) -> None:
@@ -135,10 +102,7 @@ class KeptProducts:
 
     An analysis with seeds of its own asks for the same vectors again, to the last bit; a result that an earlier call
     left for one of them is read. What this call computes is not read again, so that a product that changes from call
-    to call is still found out.
-
-    Attributes:
-        earlier: seconds that the results read so far took, in the calls that computed them.
+    to call is still found out. ``earlier`` is how many seconds the results read so far took to compute.
     """
 
     def __init__(self, operator: Operator, folder: Path, least_seconds: float = KEPT_SECONDS):
@@ -158,8 +122,7 @@ class KeptProducts:
         contents = {"image": image.detach().cpu()}
         seconds = time.perf_counter() - began
         if seconds >= self.least_seconds:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(file, save(contents | {"seconds": torch.tensor(seconds, dtype=torch.float64)}))
+            write_tensors(file, contents | {"seconds": torch.tensor(seconds, dtype=torch.float64)})
         return image
 
 

@@ -1,51 +1,35 @@
 """Lanczos' three-term recurrence, a step at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np
 
 from qpatch.curvature.products import CountedProduct
 
-Step = tuple[np.ndarray, list[float], list[float]]
-
 
 def lanczos_steps(
     counted: CountedProduct, start: np.ndarray, steps: int, outside: np.ndarray | None = None, scale: float = 0.0
-) -> Iterator[Step]:
+) -> Iterator[tuple[np.ndarray, list[float], list[float]]]:
     """Orthonormal vectors that make a symmetric matrix tridiagonal, each orthogonalised twice against all before it.
 
-    Ends where the vectors span an invariant subspace, which makes the last number beside the diagonal 0, and after as
-    many steps as there are dimensions at the latest.
-
-    Args:
-        counted: the matrix.
-        start: a nonzero vector ``(n,)``.
-        steps: at most so many.
-        outside: orthonormal columns ``(n, c)`` that vectors and images are kept orthogonal to, so that the matrix is
-            the one that their complement sees.
-        scale: magnitude of the whole matrix, where that of the complement is less: what rounding is relative to.
+    Ends after so many steps from a nonzero vector ``(n,)``, or where the vectors span an invariant subspace, which
+    makes the last number beside the diagonal 0. Vectors and images are kept orthogonal to the orthonormal columns
+    ``outside``, ``(n, c)``; ``scale`` is the magnitude of the whole matrix, where that of their complement is less.
 
     Yields:
         After each step the vectors so far as rows ``(m, n)``, the diagonal (m numbers) and the numbers beside it (m,
         the last of them the norm of what is left of the newest image).
-
-    Raises:
-        ValueError: a product that is not symmetric.
-        FloatingPointError: a product is not finite.
     """
-    room = counted.size - (0 if outside is None else outside.shape[1])
+    outside = np.empty((counted.size, 0)) if outside is None else outside
+    room = counted.size - outside.shape[1]
     basis = np.empty((min(steps, room), counted.size))
     diagonal, beside, image = [], [], start
     for step in range(len(basis)):
-        vector = image
-        for _ in range(0 if outside is None else 2):
-            vector = vector - outside @ (outside.T @ vector)
-        basis[step] = vector / np.linalg.norm(vector)
-        image = counted(basis[step])
-        if outside is not None:
+        for _ in range(2):
             image = image - outside @ (outside.T @ image)
+        basis[step] = image / np.linalg.norm(image)
+        image = counted(basis[step])
+        image = image - outside @ (outside.T @ image)
         if step:  # the entry above the diagonal must be the one below it
             largest = max(scale, np.abs([*diagonal, *beside]).max())
             counted.check_symmetry(abs(basis[step - 1] @ image - beside[-1]), largest)

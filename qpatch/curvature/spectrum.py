@@ -4,8 +4,6 @@ Eigenpairs are ARPACK's implicitly restarted Lanczos method (Lehoucq, Sorensen &
 Where more than one is asked for at an end, further copies that it cannot see are searched for: see `missed`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,13 +21,10 @@ class Eigenpairs:
     """The algebraically largest and smallest eigenvalues, with eigenvectors.
 
     Attributes:
-        largest: descending, ``(k,)``.
-        largest_vectors: their eigenvectors as orthonormal columns, ``(n, k)``; the largest entry of each is positive.
-        largest_residuals: ``||H v - lambda v||`` of each, over the largest |lambda| found, ``(k,)``: an eigenvalue lies
-            that near.
-        smallest: ascending, ``(l,)``.
-        smallest_vectors: ``(n, l)``.
-        smallest_residuals: ``(l,)``.
+        largest, smallest: descending ``(k,)`` and ascending ``(l,)``.
+        largest_vectors, smallest_vectors: orthonormal columns, ``(n, k)`` and ``(n, l)``, largest entries positive.
+        largest_residuals, smallest_residuals: ``||H v - lambda v||`` of each over the largest |lambda| found: an
+            eigenvalue lies that near.
         products: the cost in Hessian-vector products.
         dense: whether the whole matrix was built, as small problems are, instead of iterating.
     """
@@ -58,30 +53,24 @@ def extreme_eigenpairs(
     ten times as many as the largest. The iteration runs in float64 around a product of any precision; residuals are
     taken afresh from the final vectors, so they include the product's own rounding.
 
-    An eigenvalue of several copies is found as often as it is there: an iteration that starts at random, orthogonal to
-    what was found, ends with an eigenvalue that was missed, or when none is left with a probability of 99 %, or at the
-    latest after as many products as the first iteration took. Where outliers lie above a bulk it takes 10 to 35
-    products (4 to 16 % more for 20 largest and one smallest), for several at the edge of a dense bulk as well up to a
-    half more, for a single one at an end none.
+    Several copies of an eigenvalue are searched for by a further iteration, until none is left with a probability of
+    99 %, or for as many products as the first took. Where outliers lie above a bulk that is 10 to 35 products, for
+    several at the edge of a dense bulk up to a half more, for a single one at an end none.
 
     Args:
         product: the matrix.
-        k: number of largest eigenvalues.
-        smallest: number of smallest eigenvalues, 0 for none; None means k.
+        k, smallest: how many of each, from 1 and from 0 (None for k) to n; ValueError for others.
         tolerance: error of an eigenvector's image relative to the largest magnitude of an eigenvalue.
-        max_products: give up after about so many at each end.
-        seed: of the random start vector.
-
-    Raises:
-        ValueError: more eigenvalues than parameters, none at all, or a product that is not symmetric.
-        FloatingPointError: a product is not finite.
-        ConvergenceError: the products ran out.
+        max_products: at each end, about; ConvergenceError where they do not suffice.
+        seed: of the random vectors.
     """
     counted = CountedProduct(product)
     smallest = k if smallest is None else smallest
-    _check_numbers(k, smallest, counted.size)
-    wanted = k + smallest
-    dense = counted.size <= max(ALWAYS_DENSE, 3 * wanted)
+    if k < 1 or smallest < 0:
+        raise ValueError(f"k is {k} and smallest {smallest}; ask for one or more largest and no negative number")
+    if (most := max(k, smallest)) > counted.size:
+        raise ValueError(f"{most} eigenvalues of a loss of {counted.size} parameters; ask for at most {counted.size}")
+    dense = counted.size <= max(ALWAYS_DENSE, 3 * (k + smallest))
     if dense:
         matrix = counted.dense()
         values, vectors = np.linalg.eigh(matrix)
@@ -100,13 +89,6 @@ def extreme_eigenpairs(
     )
 
 
-def _check_numbers(k: int, smallest: int, size: int) -> None:
-    if k < 1 or smallest < 0:
-        raise ValueError(f"k is {k} and smallest {smallest}; ask for one or more largest and no negative number")
-    if max(k, smallest) > size:
-        raise ValueError(f"{max(k, smallest)} eigenvalues of a loss of {size} parameters; ask for at most {size}")
-
-
 def _iterate(counted, k, smallest, tolerance, max_products, seed):
     """Eigenvalues ascending, the smallest ones and then the k largest, their vectors and the images of these."""
     generator = np.random.default_rng(seed)
@@ -117,9 +99,7 @@ def _iterate(counted, k, smallest, tolerance, max_products, seed):
     # One run for both ends ("BE") costs less than two, but takes as many from each.
     runs = [("BE", k, k)] if smallest == k else [("SA", smallest, 0), ("LA", 0, k)]
     parts = []
-    for which, below, above in runs:
-        if not below + above:
-            continue
+    for which, below, above in runs if smallest else runs[1:]:
         before = counted.count
         vectors = _arpack(counted, which, below + above, magnitude, start, tolerance, max_products)
         values, vectors, images = _rotated(vectors, np.stack([counted(vector) for vector in vectors.T], axis=1))
@@ -197,16 +177,7 @@ def trace(product: Operator, products: int = 60, seed: int = 0) -> Estimate:
     A third of the products finds a subspace Q that holds most of the matrix, a third takes the trace there exactly, the
     rest samples what remains with N random signs g:
     ``tr H = tr Q'HQ + mean of g'(1 - QQ') H (1 - QQ')g``. The error is that of the mean; Q adds none. With as many
-    products as parameters or more, the n diagonal entries are added instead, exactly.
-
-    Args:
-        product: the matrix.
-        products: the budget; a multiple of three is used up.
-        seed: of the random vectors.
-
-    Raises:
-        ValueError: a budget below six, which leaves no error to estimate.
-        FloatingPointError: a product is not finite.
+    products as parameters or more, the n diagonal entries are added instead, exactly. Fewer than six are a ValueError.
     """
     counted = CountedProduct(product)
     if products < 6:

@@ -1,7 +1,5 @@
 """How a symmetric matrix and its eigenvectors are spread over groups of parameters, parts of a sum, and subspaces."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,11 +13,7 @@ Groups = Mapping[str, slice | Sequence[int] | np.ndarray]
 
 
 def partition(groups: Groups, size: int) -> dict[str, np.ndarray]:
-    """The indices of each group, which together must hold every parameter once.
-
-    Raises:
-        ValueError: an empty group, an index out of range, or parameters in no group or in two.
-    """
+    """The indices of each group; ValueError unless the groups are a partition: every parameter in one of them, once."""
     indices = {}
     for name, group in groups.items():
         chosen = np.arange(size)[group] if isinstance(group, slice) else np.asarray(group, dtype=np.int64)
@@ -50,21 +44,16 @@ def block_product(product: Operator, indices: np.ndarray) -> Product:
 
 @dataclass(frozen=True)
 class Interactions:
-    """A quadratic form split over pairs of groups.
+    """A quadratic form ``v' H v`` split over pairs of groups, and the cost in products.
 
-    Attributes:
-        names: of the groups, ``(g,)``.
-        matrix: ``v_a' H v_b`` with v_a the vector's part in group a, ``(g, g)``; all entries sum to ``v' H v``.
-        products: the cost in Hessian-vector products.
+    ``matrix`` ``(g, g)`` holds ``v_a' H v_b``, with v_a the vector's part in group a; its entries sum to ``total``.
     """
 
-    names: tuple[str, ...]
     matrix: np.ndarray
     products: int
 
     @property
     def total(self) -> float:
-        """``v' H v``."""
         return float(self.matrix.sum())
 
     @property
@@ -72,54 +61,31 @@ class Interactions:
         """Share of ``v' H v`` that the diagonal blocks carry; it may exceed 1 where cross-blocks are negative."""
         return float(np.trace(self.matrix) / self.total)
 
-    @property
-    def across(self) -> float:
-        """Share of ``v' H v`` that the cross-blocks carry, 1 - `within`."""
-        return 1.0 - self.within
-
 
 def interactions(product: Operator, vector: np.ndarray, groups: Groups) -> Interactions:
-    """How much of ``v' H v`` comes from each pair of groups: ``v_a' H v_b``, one product a group.
-
-    Raises:
-        ValueError: groups that are no partition.
-        FloatingPointError: a product is not finite.
-    """
+    """How much of ``v' H v`` comes from each pair of groups of a `partition`, one product a group."""
     counted, vector = CountedProduct(product), to_array(vector)
     parts = partition(groups, counted.size)
     masked = np.zeros((len(parts), counted.size))
     for row, chosen in zip(masked, parts.values(), strict=True):
         row[chosen] = vector[chosen]
     matrix = np.stack([counted(row) for row in masked]) @ masked.T
-    return Interactions(tuple(parts), (matrix + matrix.T) / 2, counted.count)
+    return Interactions((matrix + matrix.T) / 2, counted.count)
 
 
 def largest_of_blocks(
-    product: Operator,
-    groups: Groups,
-    names: Sequence[str],
-    tolerance: float = 1e-6,
-    seed: int = 0,
-    max_products: int = 2000,
+    product: Operator, groups: Groups, names: Sequence[str], tolerance: float = 1e-6, seed: int = 0
 ) -> tuple[dict[str, float], int]:
-    """The largest eigenvalue of each named diagonal block, and what all of them cost in products.
-
-    Raises:
-        ValueError, FloatingPointError, ConvergenceError: as `extreme_eigenpairs` and `partition`.
-    """
+    """The largest eigenvalue of each named diagonal block, and what all of them cost: `extreme_eigenpairs` of each."""
     parts = partition(groups, product.shape[0])
-    options = {"k": 1, "smallest": 0, "tolerance": tolerance, "seed": seed, "max_products": max_products}
-    found = {name: extreme_eigenpairs(block_product(product, parts[name]), **options) for name in names}
+    blocks = {name: block_product(product, parts[name]) for name in names}
+    found = {name: extreme_eigenpairs(block, 1, 0, tolerance, seed=seed) for name, block in blocks.items()}
     values = {name: float(pairs.largest[0]) for name, pairs in found.items()}
     return values, sum(pairs.products for pairs in found.values())
 
 
 def participation(vector: np.ndarray, groups: Groups) -> np.ndarray:
-    """Share of each group in a vector, ``|v_a|^2 / |v|^2``, ``(g,)``; the shares sum to 1.
-
-    Raises:
-        ValueError: groups that are no partition, or a vector of zeros.
-    """
+    """Share of each group of a `partition` in a vector, ``|v_a|^2 / |v|^2``, ``(g,)``; ValueError for one of zeros."""
     vector = to_array(vector)
     if not vector.any():
         raise ValueError("no group takes part in a vector of zeros")
@@ -140,21 +106,17 @@ def rayleigh(product: Operator, vector: np.ndarray) -> float:
 
 
 def explained(part: Operator, whole: Operator, vector: np.ndarray) -> float:
-    """What share of the whole's curvature along a vector a part has, ``v' G v / v' H v``; two products.
-
-    For the Gauss-Newton part G of a Hessian H and its top eigenvector, the share of the largest eigenvalue.
-    """
+    """What share of H's curvature along a vector a part G has, ``v' G v / v' H v``; two products."""
     return rayleigh(part, vector) / rayleigh(whole, vector)
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """How far the span of some vectors lies in a subspace.
+    """How far the span of some vectors lies in a subspace of dimension k.
 
     Attributes:
         cosines: of the principal angles, descending, ``(min(k, r),)``.
-        share: mean squared length of the projections of the span's unit vectors onto the subspace, from 0 to 1 (to
-            k / r where the span has more dimensions than the subspace).
+        share: mean squared length of the projections of the span's unit vectors onto the subspace, 0 to min(1, k / r).
         expected: of a random subspace, k / n.
         dimension: r, of the span: vectors that depend on the others add none.
     """
@@ -168,8 +130,7 @@ class Overlap:
 def subspace_overlap(basis: np.ndarray, vectors: np.ndarray) -> Overlap:
     """Principal angles (Bjorck & Golub, 1973) of a subspace, orthonormal columns ``(n, k)``, and a span ``(n, m)``.
 
-    Raises:
-        ValueError: different n, columns that are not orthonormal, or vectors that are all zero.
+    ValueError for different n, columns that are not orthonormal, or vectors that are all zero.
     """
     basis, vectors = to_array(basis), to_array(vectors)
     if basis.ndim != 2 or vectors.ndim != 2 or len(basis) != len(vectors):

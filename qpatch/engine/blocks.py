@@ -8,8 +8,6 @@ mode: along a direction u of the angles the tangent of W is ``-i/2 A W``, A bein
 same layers.
 """
 
-from __future__ import annotations
-
 import torch
 
 from qpatch.engine import compiled, pauli, pauli_kernels, plain_sweeps
@@ -24,9 +22,7 @@ def stretch_unitaries(angles: torch.Tensor) -> torch.Tensor:
 
     Every block ends with its CZ ring. Twice differentiable.
     """
-    dim = 2 ** angles.shape[-1]
-    identity = torch.eye(dim, dtype=angles.dtype.to_complex(), device=angles.device)
-    return _stretch(angles, identity)
+    return _stretch(angles, torch.eye(2 ** angles.shape[-1], dtype=angles.dtype.to_complex(), device=angles.device))
 
 
 def stretch_states(angles: torch.Tensor) -> torch.Tensor:
@@ -38,8 +34,15 @@ def stretch_states(angles: torch.Tensor) -> torch.Tensor:
 
 
 def _product(angles, start):
-    """W S for the fixed start S, ``(2^n, columns)``: the identity or |0...0>."""
-    return _sweep_states(angles, start).to(angles.dtype.to_complex())
+    """W S for the fixed start S, ``(2^n, columns)``, the identity or |0...0>: compiled on a CPU."""
+    # The few gates are built in double precision: their rounding, not the products', would dominate the error.
+    exact = angles.double()
+    if compiled.takes(angles):
+        rotations, diagonals = euler_form(exact)
+        states = sweep_states(rotations.to(start.real.dtype), diagonals.to(start.dtype), start)
+    else:
+        states = plain_sweeps.sweep_states(exact, start)
+    return states.to(angles.dtype.to_complex())
 
 
 def _second(angles, product, cotangent, direction):
@@ -89,24 +92,12 @@ _stretch = differentiable(
 )
 
 
-def _sweep_states(angles, start):
-    """Apply the blocks to every column of ``start``: compiled on a CPU, plain PyTorch elsewhere."""
-    # The few gates are built in double precision: their rounding, not the products', would dominate the error.
-    exact = angles.double()
-    if compiled.takes(angles):
-        rotations, diagonals = euler_form(exact)
-        return sweep_states(rotations.to(start.real.dtype), diagonals.to(start.dtype), start)
-    return plain_sweeps.sweep_states(exact, start)
-
-
 def euler_form(angles):
     """The blocks as layers of real rotations between diagonals, for `sweep_states`: a third of the arithmetic.
 
     A qubit's RY RX is RZ(a) RY(b) RZ(c); the RZ of all qubits, of neighbouring blocks and the ring make one diagonal.
-
-    Returns:
-        rotations: cosines and sines of b / 2, ``(batch, depth, n, 2)``.
-        diagonals: ``(batch, depth + 1, 2^n)`` complex.
+    Gives cosines and sines of b / 2, ``(batch, depth, n, 2)``, and the diagonals, ``(batch, depth + 1, 2^n)`` complex:
+    number k comes before rotation layer k, the last after all.
     """
     n_qubits = angles.shape[-1]
     gates = rotation_gates(angles[:, :, 1], "y") @ rotation_gates(angles[:, :, 0], "x")  # (batch, depth, n, 2, 2)

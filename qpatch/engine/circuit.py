@@ -10,8 +10,6 @@ included), and the data-independent part of the encoding. `expectations` then co
 float64 in complex128.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch
@@ -75,9 +73,7 @@ def encoding_coefficients(encoding: torch.Tensor) -> torch.Tensor:
 def encoding_gates(coefficients: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
     """The 2 x 2 matrix of every image, QNN, encoding block and qubit: ``(P, 2, n, B, 2, 2)`` complex.
 
-    Args:
-        coefficients: of `encoding_coefficients`.
-        features: ``(B, P, n^2)``, radians; the first half belongs to the first encoding block.
+    Features are ``(B, P, n^2)``, radians; the first half belongs to the first encoding block.
     """
     n_patches, _, n_qubits = coefficients.shape[:3]
     half_angles = features.reshape(-1, n_patches, 2, n_qubits, n_qubits // 2).permute(1, 2, 3, 4, 0) / 2

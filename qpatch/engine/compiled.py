@@ -1,7 +1,5 @@
 """What the compiled parts of the engine share: compiler options, tasks on threads, complex numbers as real pairs."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import os
@@ -40,11 +38,8 @@ def switched_off() -> Iterator[None]:
 def for_each(count: int, task: Callable[[int], None]) -> None:
     """Call ``task(0), ..., task(count - 1)``, as many at a time as PyTorch has threads."""
     threads = min(torch.get_num_threads(), count)
-    if threads <= 1:
-        for index in range(count):
-            task(index)
-    else:
-        list(_pool(threads).map(task, range(count)))
+    call_each = map if threads <= 1 else _pool(threads).map
+    list(call_each(task, range(count)))
 
 
 @functools.cache

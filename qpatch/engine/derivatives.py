@@ -1,7 +1,5 @@
 """Functions with derivatives of their own, forwards and backwards, and where derivatives end: at the second."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -5,8 +5,6 @@ with cotangents u of the gradient, its own gradient is a directional derivative 
 cotangent; of the gradient at a fixed cotangent, by gates and states. So the same kernels serve.
 """
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np
@@ -19,14 +17,10 @@ from qpatch.engine.pauli import kron
 
 
 def apply_gates(gates: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-    """Apply one matrix a qubit to every image's statevector; twice differentiable.
+    """Apply one matrix a qubit to every image's statevector, ``(P, B, 2^n)``; twice differentiable.
 
-    Args:
-        gates: ``(P, n, B, 2, 2)`` complex, unitary; in second derivatives, moving among unitary ones.
-        states: ``(P, B, 2^n)`` complex, or ``(P, 1, 2^n)`` shared by the images.
-
-    Returns:
-        ``(P, B, 2^n)`` complex.
+    Gates are ``(P, n, B, 2, 2)`` complex, unitary; in second derivatives, moving among unitary ones. States are
+    ``(P, B, 2^n)`` complex, or ``(P, 1, 2^n)`` shared by the images.
     """
     if takes(gates):
         return _apply(gates, states)
@@ -91,7 +85,6 @@ _gradient_by_image = differentiable(
 
 
 def _gradient_by_state(gates, states, cotangent):
-    """The same, summed over the images where they share the state."""
     by_gates, by_states = _gradient_by_image(gates, states, cotangent)
     return by_gates, _summed(by_states, states)
 

@@ -7,8 +7,6 @@ the product is that of its first factors: the gates act on states' + sum_q A_q s
 Gates are ``(n, B, 8)`` real, states ``(B, 2^(n + 1))`` real or one for all images.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from qpatch.engine.compiled import compiled, join_parts, split_parts, transpose

@@ -1,7 +1,5 @@
 """The gates of an entangling block: rotations as 2 x 2 matrices, the CZ ring as signs."""
 
-from __future__ import annotations
-
 import functools
 
 import torch

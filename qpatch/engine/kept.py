@@ -4,8 +4,6 @@ A Hessian-vector product is a pass on dual numbers (`curvature`). Its real parts
 same for every vector. The engine's functions ask for them through `kept`; outside a section it only calls.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Hashable, Iterator
 from contextvars import ContextVar
@@ -34,51 +32,37 @@ class Kept:
 
     @contextlib.contextmanager
     def section(self, name: Hashable) -> Iterator[None]:
-        """Within it, `kept` computes at the first pass and reads at all later ones.
+        """Within it, `kept` computes at the first pass and reads at all later ones, which must ask for as many results.
 
-        Raises:
-            RuntimeError: a pass that asks for more or fewer results than the first.
+        RuntimeError where they do not.
         """
         results = self._sections.get(name)
         if results is None and self.bytes >= self.limit:
             yield
-        elif results is None:
-            new: list = []
-            with _within(lambda function, arguments: _record(function(*arguments), new)):
-                yield
+            return
+        new, left = [], iter(results or ())
+
+        def compute(function, arguments):
+            result = function(*arguments)
+            new.append(_aliases(result))
+            return result
+
+        def read(function, arguments):
+            result = next(left, None)
+            if result is None:
+                raise RuntimeError(f"section {name!r} asks for more than the {len(results)} results that it kept")
+            return _aliases(result)
+
+        token = _section.set(compute if results is None else read)
+        try:
+            yield
+        finally:
+            _section.reset(token)
+        if results is None:
             self._sections[name] = new
             self.bytes += sum(tensor.nbytes for result in new for tensor in _tensors(result))
-        else:
-            yield from _replay(name, results)
-
-
-def _replay(name, results):
-    left = iter(results)
-
-    def read(function, arguments):
-        result = next(left, None)
-        if result is None:
-            raise RuntimeError(f"section {name!r} asks for more than the {len(results)} results that it kept")
-        return _aliases(result)
-
-    with _within(read):
-        yield
-    if next(left, None) is not None:
-        raise RuntimeError(f"section {name!r} has not asked for all of the {len(results)} results that it kept")
-
-
-@contextlib.contextmanager
-def _within(section: Callable) -> Iterator[None]:
-    token = _section.set(section)
-    try:
-        yield
-    finally:
-        _section.reset(token)
-
-
-def _record(result, into: list):
-    into.append(_aliases(result))
-    return result
+        elif next(left, None) is not None:
+            raise RuntimeError(f"section {name!r} has not asked for all of the {len(results)} results that it kept")
 
 
 def _tensors(result) -> tuple[torch.Tensor, ...]:

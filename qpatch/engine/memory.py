@@ -1,10 +1,7 @@
 """How much memory a computation may still take, whoever limits it: the machine, a container, the process itself."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import psutil
 import torch
@@ -17,17 +14,9 @@ except ModuleNotFoundError:  # not a Unix
 GROUPS, MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # Linux's control groups
 
 
-class _Files(NamedTuple):
-    """Where a version of control groups tells of memory: folder, limit, use, and what of the use it gives back."""
-
-    folder: str
-    limit: str
-    use: str
-    cache: str
-
-
-VERSION_1 = _Files("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-VERSION_2 = _Files("", "memory.max", "memory.current", "inactive_file")
+# Where a version of control groups tells of memory: folder, limit, use, and what of the use it gives back.
+VERSION_1 = ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+VERSION_2 = ("", "memory.max", "memory.current", "inactive_file")
 
 
 def free_memory(device: torch.device) -> int:
@@ -42,19 +31,19 @@ def _left_by_groups() -> Iterator[int]:
     for line in MEMBERSHIP.read_text().splitlines() if MEMBERSHIP.exists() else ():
         number, controllers, path = line.split(":", 2)
         if number == "0" or "memory" in controllers.split(","):
-            files = VERSION_2 if number == "0" else VERSION_1
-            root = GROUPS / files.folder
+            folder, *files = VERSION_2 if number == "0" else VERSION_1
+            root = GROUPS / folder
             place = root / path.lstrip("/")  # a container may see its own group as the root, and not this path
             for group in (place, *place.parents):
-                if group.is_relative_to(root) and (group / files.limit).exists():
-                    yield from _left_by_group(group, files)
+                if group.is_relative_to(root) and (group / files[0]).exists():
+                    yield from _left_by_group(group, *files)
 
 
-def _left_by_group(group: Path, files: _Files) -> Iterator[int]:
-    limit, use = ((group / name).read_text().strip() for name in (files.limit, files.use))
+def _left_by_group(group: Path, limit_file: str, use_file: str, cache: str) -> Iterator[int]:
+    limit, use = ((group / name).read_text().strip() for name in (limit_file, use_file))
     if limit != "max":
         stated = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        yield int(limit) - int(use) + int(stated[files.cache])
+        yield int(limit) - int(use) + int(stated[cache])
 
 
 def _left_by_process() -> Iterator[int]:

@@ -6,8 +6,6 @@ the CZ ring is a fixed signed permutation, and the derivative of a loss by a rot
 already stands there. `qpatch.engine.blocks` uses it for gradients whose memory does not grow with depth.
 """
 
-from __future__ import annotations
-
 import functools
 
 import torch
@@ -16,14 +14,10 @@ from qpatch import ansatz
 
 # Rows: tr(P M) of a 2 x 2 matrix M as a linear form of (M00, M01, M10, M11), P = I, X, Y, Z.
 TRACES = ((1, 0, 0, 1), (0, 1, 1, 0), (0, 1j, -1j, 0), (1, 0, 0, -1))
-AXIS_DIGIT = {"x": 1, "y": 2, "z": 3}
 
 
 def to_strings(matrix: torch.Tensor, n_qubits: int) -> torch.Tensor:
-    """``tr(P_s M)`` for every Pauli string: ``(..., 2^n, 2^n)`` complex to ``(..., 4^n)`` complex.
-
-    Real for Hermitian M.
-    """
+    """``tr(P_s M)``, real for Hermitian M, for every Pauli string: ``(..., 2^n, 2^n)`` to ``(..., 4^n)``, complex."""
     lead = matrix.shape[:-2]
     paired = matrix.reshape(-1, *[2] * (2 * n_qubits))
     order = [axis for qubit in range(n_qubits) for axis in (1 + qubit, 1 + n_qubits + qubit)]
@@ -46,8 +40,7 @@ def from_strings(coefficients: torch.Tensor, n_qubits: int) -> torch.Tensor:
 def apply_to_qubits(vector: torch.Tensor, matrices: list[torch.Tensor]) -> torch.Tensor:
     """Apply one 4 x 4 matrix a qubit to ``(batch, 4^n)``; each matrix is ``(4, 4)`` or ``(batch, 4, 4)``.
 
-    Neighbouring qubits are taken in pairs, as one 16 x 16 product; each product leaves its pair last, so that the
-    order is restored after all of them and every product is one plain matrix multiplication.
+    Neighbouring qubits are taken in pairs; each product leaves its pair last, so that all of them restore the order.
     """
     shape = vector.shape
     for first in range(0, len(matrices), 2):
@@ -117,4 +110,4 @@ def ring_permutation(n_qubits: int, device: torch.device) -> tuple[torch.Tensor,
 
 def single_strings(n_qubits: int, axis: str) -> torch.Tensor:
     """Indices of the strings with one letter, X, Y or Z, on one qubit: ``(n_qubits,)``."""
-    return AXIS_DIGIT[axis] * 4 ** torch.arange(n_qubits - 1, -1, -1)
+    return "ixyz".index(axis) * 4 ** torch.arange(n_qubits - 1, -1, -1)

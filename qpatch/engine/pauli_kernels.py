@@ -6,9 +6,8 @@ string of the earlier half. Rows are padded: at a power of two apart, a column's
 the swap would take three times as long.
 """
 
-from __future__ import annotations
-
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -20,53 +19,37 @@ PADDING = 16  # entries after each row
 
 
 def sweep_down(angles: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
-    """Pass H back through the blocks and read the gradient of every angle.
-
-    Args:
-        angles: radians, ``(batch, depth, 2, n)``.
-        coefficients: of H, ``(batch, 4^n)``.
-
-    Returns:
-        ``(batch, depth, 2, n)``.
-    """
+    """The gradient of every angle ``(batch, depth, 2, n)``, radians, from the coefficients ``(batch, 4^n)`` of H."""
     gradient = torch.empty_like(angles, memory_format=torch.contiguous_format)
-    circle, rings = _circle(angles), _rings(angles.shape[-1], angles.dtype)
-    start, out = _plain(coefficients), gradient.numpy()
-    for_each(len(out), lambda i: _sweep_down(circle[i], start[i], *rings, out[i]))
-    return gradient
+    return _swept(_sweep_down, angles, coefficients, gradient)
 
 
 def sweep_down_tangent(
-    angles: torch.Tensor,
-    direction: torch.Tensor,
-    coefficients: torch.Tensor,
-    coefficients_dot: torch.Tensor,
+    angles: torch.Tensor, direction: torch.Tensor, coefficients: torch.Tensor, coefficients_dot: torch.Tensor
 ) -> torch.Tensor:
     """Derivative of `sweep_down` along a direction of the angles and of the coefficients: ``(batch, depth, 2, n)``."""
     gradient = torch.empty_like(angles, memory_format=torch.contiguous_format)
-    circle, rings = _circle(angles), _rings(angles.shape[-1], angles.dtype)
-    along, out = _plain(direction), gradient.numpy()
-    duals = _plain(torch.stack([coefficients, coefficients_dot], dim=1))
-    for_each(len(out), lambda i: _sweep_down_tangent(circle[i], along[i], duals[i], *rings, out[i]))
-    return gradient
+    duals = torch.stack([coefficients, coefficients_dot], dim=1)
+    return _swept(_sweep_down_tangent, angles, direction, duals, gradient)
 
 
 def sweep_up(angles: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
     """Transpose of `sweep_down`: coefficients ``(batch, 4^n)`` of the Hermitian A with tangent(W) = -i/2 A W."""
-    batch, n_qubits = len(angles), angles.shape[-1]
-    coefficients = torch.zeros(batch, 4**n_qubits, dtype=angles.dtype)
-    circle, rings = _circle(angles), _rings(angles.shape[-1], angles.dtype)
-    along, out = _plain(direction), coefficients.numpy()
-    for_each(batch, lambda i: _sweep_up(circle[i], along[i], *rings, out[i]))
-    return coefficients
+    coefficients = torch.zeros(len(angles), 4 ** angles.shape[-1], dtype=angles.dtype)
+    return _swept(_sweep_up, angles, direction, coefficients)
+
+
+def _swept(kernel: Callable, angles: torch.Tensor, *tensors: torch.Tensor) -> torch.Tensor:
+    """The last tensor, filled by the kernel from the ones before."""
+    circle = _plain(torch.stack([torch.cos(angles), torch.sin(angles)], dim=-1))
+    rings = _rings(angles.shape[-1], angles.dtype)
+    *given, out = map(_plain, tensors)
+    for_each(len(out), lambda i: kernel(circle[i], *(each[i] for each in given), *rings, out[i]))
+    return tensors[-1]
 
 
 def _plain(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
-
-
-def _circle(angles: torch.Tensor) -> np.ndarray:
-    return _plain(torch.stack([torch.cos(angles), torch.sin(angles)], dim=-1))
 
 
 @functools.cache

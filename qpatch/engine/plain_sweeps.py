@@ -1,7 +1,5 @@
 """Sweeps through the blocks of stretches in plain PyTorch, on any device: the oracle of the compiled ones."""
 
-from __future__ import annotations
-
 import functools
 
 import torch
@@ -32,14 +30,18 @@ def _rotations(angles):
     return pauli.rotation(angles[:, :, 0], "x") @ pauli.rotation(angles[:, :, 1], "y")
 
 
+def _strings(angles):
+    """How the ring permutes the Pauli strings, with which signs, and where those of a single X and Y stand."""
+    n_qubits = angles.shape[3]
+    permutation, signs = pauli.ring_permutation(n_qubits, angles.device)
+    return permutation, signs, pauli.single_strings(n_qubits, "x"), pauli.single_strings(n_qubits, "y")
+
+
 def sweep_down(angles, coefficients):
     """Gradient of every angle from H's coefficients ``(batch, 4^n)``: ``(batch, depth, 2, n)``."""
-    depth, n_qubits = angles.shape[1], angles.shape[3]
-    permutation, signs = pauli.ring_permutation(n_qubits, angles.device)
-    x_strings, y_strings = pauli.single_strings(n_qubits, "x"), pauli.single_strings(n_qubits, "y")
-    rotations = _rotations(angles)
-    gradient = []
-    for block in reversed(range(depth)):
+    permutation, signs, x_strings, y_strings = _strings(angles)
+    rotations, gradient = _rotations(angles), []
+    for block in reversed(range(angles.shape[1])):
         coefficients = coefficients[:, permutation] * signs
         by_y = coefficients[:, y_strings]
         coefficients = pauli.apply_to_qubits(coefficients, list(rotations[:, block].unbind(1)))
@@ -49,12 +51,10 @@ def sweep_down(angles, coefficients):
 
 def sweep_up(angles, direction):
     """Its transpose: A with tangent(W) = -i/2 A W, as coefficients of ``sum_s a_s P_s``, ``(batch, 4^n)``."""
-    depth, n_qubits = angles.shape[1], angles.shape[3]
-    permutation, signs = pauli.ring_permutation(n_qubits, angles.device)
-    x_strings, y_strings = pauli.single_strings(n_qubits, "x"), pauli.single_strings(n_qubits, "y")
+    permutation, signs, x_strings, y_strings = _strings(angles)
     rotations = _rotations(angles).mT
-    accumulated = angles.new_zeros(angles.shape[0], 4**n_qubits)
-    for block in range(depth):
+    accumulated = angles.new_zeros(angles.shape[0], len(permutation))
+    for block in range(angles.shape[1]):
         accumulated[:, x_strings] += direction[:, block, 0]
         accumulated = pauli.apply_to_qubits(accumulated, list(rotations[:, block].unbind(1)))
         accumulated[:, y_strings] += direction[:, block, 1]
@@ -64,17 +64,15 @@ def sweep_up(angles, direction):
 
 def sweep_down_tangent(angles, direction, coefficients, coefficients_dot):
     """Derivative of `sweep_down`; that of a rotation by its angle is a further quarter turn."""
-    depth, n_qubits = angles.shape[1], angles.shape[3]
-    permutation, signs = pauli.ring_permutation(n_qubits, angles.device)
-    strings = {axis: pauli.single_strings(n_qubits, axis) for axis in "xy"}
+    permutation, signs, x_strings, y_strings = _strings(angles)
     gradient = torch.empty_like(angles)
-    for block in reversed(range(depth)):
+    for block in reversed(range(angles.shape[1])):
         coefficients, coefficients_dot = (each[:, permutation] * signs for each in (coefficients, coefficients_dot))
-        gradient[:, block, 1] = coefficients_dot[:, strings["y"]]
+        gradient[:, block, 1] = coefficients_dot[:, y_strings]
         for layer, axis in ((1, "y"), (0, "x")):
             rotations = list(pauli.rotation(angles[:, block, layer], axis).unbind(1))
             coefficients = pauli.apply_to_qubits(coefficients, rotations)
             coefficients_dot = pauli.apply_to_qubits(coefficients_dot, rotations)
             coefficients_dot += pauli.quarter_turns(coefficients, direction[:, block, layer], axis)
-        gradient[:, block, 0] = coefficients_dot[:, strings["x"]]
+        gradient[:, block, 0] = coefficients_dot[:, x_strings]
     return gradient / 2

@@ -1,7 +1,5 @@
 """Expectation values of X and Z on single qubits, compiled for a CPU, and their gradient."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 
@@ -11,14 +9,9 @@ from qpatch.engine.derivatives import differentiable, last_derivative
 
 
 def expectation_values(states: torch.Tensor, n_classes: int) -> torch.Tensor:
-    """Expectation value of each class's observable (`ansatz.readout`); twice differentiable.
+    """Expectation values ``(P, B, n_classes)`` of the classes' observables (`ansatz.readout`); twice differentiable.
 
-    Args:
-        states: ``(P, B, 2^n)`` complex.
-        n_classes: at most 2 n.
-
-    Returns:
-        ``(P, B, n_classes)`` real, in [-1, 1].
+    States are ``(P, B, 2^n)`` complex, classes at most 2 n.
     """
     if takes(states):
         return _readout(states, n_classes)
@@ -43,14 +36,6 @@ def _observables(states: torch.Tensor, n_classes: int) -> list[tuple[int, bool]]
     return [(1 << (n_qubits - 1 - qubit), axis == "x") for axis, qubit in ansatz.readout(n_qubits, n_classes)]
 
 
-def _values(states: torch.Tensor, n_classes: int) -> torch.Tensor:
-    return _bilinear(states, states, n_classes)
-
-
-def _values_tangent(states, values, states_dot, _):
-    return 2 * _bilinear(states, states_dot, values.shape[-1])
-
-
 def _bilinear(left: torch.Tensor, right: torch.Tensor, n_classes: int) -> torch.Tensor:
     """Re <left| O_k |right>: ``(P, B, n_classes)``."""
     values = torch.empty(*left.shape[:2], n_classes, dtype=left.real.dtype)
@@ -69,19 +54,19 @@ def _weighted(states: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     return result
 
 
-def _weighted_tangent(states, cotangent, states_dot, cotangent_dot):
-    return _weighted(states_dot, cotangent) + _weighted(states, cotangent_dot)
-
-
 def _second(states, cotangent, along):
     """The gradient of the gradient, by states and cotangent."""
     return _weighted(along, cotangent), 2 * _bilinear(states, along, cotangent.shape[-1])
 
 
-_gradient = differentiable(_weighted, _weighted_tangent, last_derivative(_second))
+_gradient = differentiable(
+    _weighted,
+    tangent=lambda states, weights, dot, weights_dot: _weighted(dot, weights) + _weighted(states, weights_dot),
+    gradient=last_derivative(_second),
+)
 _readout = differentiable(
-    _values,
-    _values_tangent,
+    value=lambda states, n_classes: _bilinear(states, states, n_classes),
+    tangent=lambda states, values, dot, _: 2 * _bilinear(states, dot, values.shape[-1]),
     gradient=lambda states, values, cotangent: _gradient(states, cotangent),
     save=lambda states, n_classes, values: (states, values),
 )

@@ -3,8 +3,6 @@
 One stretch is one task.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 
@@ -13,19 +11,10 @@ from qpatch.engine.compiled import compiled, for_each
 LANES = 16  # columns of a unitary that a tile holds: 2^8 amplitudes of 16 columns fill two thirds of a level-1 cache
 
 
-# -- forward: the columns of the unitary ------------------------------------------------------------------------
-
-
 def sweep_states(rotations: torch.Tensor, diagonals: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
     """Apply blocks, each a diagonal and a layer of real rotations, and a last diagonal, to the columns of ``start``.
 
-    Args:
-        rotations: cosines and sines of the half angles, ``(batch, depth, n, 2)``.
-        diagonals: ``(batch, depth + 1, 2^n)`` complex; number k comes before rotation layer k, the last after all.
-        start: ``(2^n, columns)`` complex.
-
-    Returns:
-        ``(batch, 2^n, columns)`` complex.
+    Those are `blocks.euler_form`; the columns ``(2^n, columns)`` complex become ``(batch, 2^n, columns)``.
     """
     batch, columns = len(rotations), start.shape[1]
     lanes = min(LANES, columns)
@@ -83,21 +72,13 @@ def _multiply_diagonal(real, imag, diagonal, lanes):
             imags[k] = a * y + b * x
 
 
-# -- backward: one statevector ---------------------------------------------------------------------------------
-
-
 def state_gradient(
     circle: torch.Tensor, states: torch.Tensor, cotangents: torch.Tensor, signs: torch.Tensor
 ) -> torch.Tensor:
-    """Gradient of every angle of stretches that begin in a fixed state, un-applying gate by gate.
+    """Gradient ``(batch, depth, 2, n)`` of the angles of stretches from a fixed state, un-applying their gates.
 
-    Args:
-        circle: cosines and sines of the half angles, ``(batch, depth, 2, n, 2)`` float64.
-        states, cotangents: at the end, ``(batch, 2^n)`` complex128.
-        signs: diagonal of the CZ ring, ``(2^n,)`` float64.
-
-    Returns:
-        ``(batch, depth, 2, n)`` float64.
+    Takes cosines and sines of the half angles, ``(batch, depth, 2, n, 2)`` float64, states and cotangents at the end,
+    ``(batch, 2^n)`` complex128, and the diagonal of the CZ ring, ``(2^n,)`` float64.
     """
     gradient = torch.empty(circle.shape[:-1], dtype=circle.dtype)
     angles, result, ring = circle.contiguous().numpy(), gradient.numpy(), signs.numpy()
@@ -123,12 +104,8 @@ def _unapply_gates(circle, ket, bra, ring, gradient):
                     high = low + size
                     a, b, c, d = ket[low], ket[high], bra[low], bra[high]
                     by_y += (d.conjugate() * a - c.conjugate() * b).real  # Im <bra| Y |ket>
-                    a, b, c, d = (
-                        cos_y * a + sin_y * b,
-                        cos_y * b - sin_y * a,
-                        cos_y * c + sin_y * d,
-                        cos_y * d - sin_y * c,
-                    )
+                    a, b = cos_y * a + sin_y * b, cos_y * b - sin_y * a
+                    c, d = cos_y * c + sin_y * d, cos_y * d - sin_y * c
                     by_x += (c.conjugate() * b + d.conjugate() * a).imag  # Im <bra| X |ket>
                     ket[low], ket[high] = cos_x * a + sin_x * b, cos_x * b + sin_x * a
                     bra[low], bra[high] = cos_x * c + sin_x * d, cos_x * d + sin_x * c

@@ -3,8 +3,6 @@
 PyTorch's own product would copy the statevectors to conjugate them, and add the terms of a tangent after both products.
 """
 
-from __future__ import annotations
-
 import torch
 
 from qpatch.engine.derivatives import differentiable, last_derivative

@@ -1,10 +1,7 @@
 """Losses on a plane's grid (section 2.2, Fig. 3, Table 4): which points, what they cost, and the losses row by row."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
@@ -19,10 +16,7 @@ PointLoss = Callable[[np.ndarray], float]
 def grid_axes(plane: Plane, n_points: int = 20, margin: float = 5.0) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates of a grid that spans the projected trajectory plus a margin (parameter units) on each side.
 
-    A plane without a trajectory has its origin in the middle.
-
-    Raises:
-        ValueError: fewer than two points an axis, a margin that is negative or not finite, or nothing to span.
+    A plane without a trajectory has its origin in the middle. ValueError where there is nothing to span.
     """
     path = plane.trajectory if len(plane.trajectory) else np.zeros((1, 2))
     low, high = path.min(axis=0) - margin, path.max(axis=0) + margin
@@ -43,18 +37,13 @@ def evaluate_grid(
     on_row: Callable[[np.ndarray], None] | None = None,
     progress: bool = False,
 ) -> np.ndarray:
-    """Losses on the grid, ``(len(y), len(x))``.
+    """Losses ``(len(y), len(x))`` on a plane's grid, of columns at the coordinates x and rows at y.
 
     Args:
-        loss: of a parameter vector ``(n,)``.
-        plane: the plane.
-        x, y: coordinates of the columns and rows.
+        loss: of a parameter vector ``(n,)``; FloatingPointError where it is not finite.
         done: rows computed before, ``(rows, len(x))``: the grid goes on after them.
         on_row: called with all finished rows after each row, so that they can be kept.
-        progress: show a progress bar over the points, which tells the time that is left.
-
-    Raises:
-        FloatingPointError: a loss is not finite; the rows before it have been handed to ``on_row``.
+        progress: show a progress bar over the points.
     """
     rows = [] if done is None else list(done)
     bar = tqdm(total=len(x) * len(y), initial=len(x) * len(rows), disable=not progress, unit="loss", leave=False)
@@ -71,50 +60,22 @@ def evaluate_grid(
 
 
 def finite_loss(loss: PointLoss, point: np.ndarray, where: str) -> float:
-    """The loss at a point ``(n,)``.
-
-    Raises:
-        FloatingPointError: it is not finite; ``where`` names the point.
-    """
+    """The loss at a point ``(n,)``; where that is not finite, a FloatingPointError says ``where`` it is."""
     value = float(loss(point))
     if not np.isfinite(value):
         raise FloatingPointError(f"the loss is {value} at {where}; check the model there, or stay nearer the minimum")
     return value
 
 
-@dataclass(frozen=True)
-class Forecast:
-    """What a number of evaluations will take; as text, a sentence.
-
-    Attributes:
-        evaluations: how many are to be done.
-        seconds_each: the time of one.
-    """
-
-    evaluations: int
-    seconds_each: float
-
-    @property
-    def seconds(self) -> float:
-        """The time of all."""
-        return self.evaluations * self.seconds_each
-
-    def __str__(self) -> str:
-        units = ((3600, "h"), (60, "min"), (1, "s"))
-        size, unit = next(((size, unit) for size, unit in units if self.seconds >= 2 * size), (1, "s"))
-        return f"{self.evaluations:,} losses of {self.seconds_each:.2g} s: about {self.seconds / size:.2g} {unit}"
-
-
-def forecast(loss: PointLoss, point: np.ndarray, evaluations: int) -> Forecast:
-    """How long evaluations will take, from two of them; the first, which may compile, is not counted.
-
-    Raises:
-        FloatingPointError: the loss is not finite.
-    """
+def forecast(loss: PointLoss, point: np.ndarray, evaluations: int) -> str:
+    """A sentence on how long evaluations will take, from two of them; the first, which may compile, is not counted."""
     for _ in range(2):
         began = time.perf_counter()
         finite_loss(loss, point, "the point that is timed")
-    return Forecast(evaluations, time.perf_counter() - began)
+    each = time.perf_counter() - began
+    seconds, units = evaluations * each, ((3600, "h"), (60, "min"), (1, "s"))
+    size, unit = next(((size, unit) for size, unit in units if seconds >= size), (1, "s"))
+    return f"{evaluations:,} losses of {each:.2g} s: about {seconds / size:.2g} {unit}"
 
 
 def count_basins(loss: np.ndarray, depth: float = CONTOUR_STEP) -> int:

@@ -1,7 +1,5 @@
 """Straight lines between points of parameter space, the loss along them, and the barrier (Goodfellow et al., 2015)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +9,9 @@ from qpatch.landscape.grid import PointLoss, finite_loss
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """The straight line ``(1 - t) start + t end``.
+    """The straight line ``(1 - t) start + t end`` between two points ``(n,)``.
 
-    Attributes:
-        start, end: points ``(n,)`` at t = 0 and t = 1.
-        name: for legends and tables.
-
-    Raises:
-        ValueError: points of different size, that are not finite, or that are the same.
+    ValueError where these are of different size, not finite, or the same.
     """
 
     start: np.ndarray
@@ -27,9 +20,7 @@ class Line:
 
     def __post_init__(self):
         if self.start.ndim != 1 or self.start.shape != self.end.shape:
-            raise ValueError(
-                f"points of shapes {self.start.shape} and {self.end.shape}; give two of the same size (n,)"
-            )
+            raise ValueError(f"points of shapes {self.start.shape} and {self.end.shape}; give two of one size (n,)")
         if not np.isfinite(self.length):
             raise ValueError(f"an end of the line {self.name!r} is not finite; drop what diverged")
         if not self.length:
@@ -47,14 +38,7 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """The loss along a line.
-
-    Attributes:
-        t: ascending positions, 0 and 1 among them, ``(points,)``.
-        loss: ``(points,)``.
-        length: of the line from t = 0 to t = 1, in parameter units.
-        name: of the line.
-    """
+    """The loss ``(points,)`` at ascending positions t along a line, 0 and 1 among them, and the line's length."""
 
     t: np.ndarray
     loss: np.ndarray
@@ -77,9 +61,8 @@ class Profile:
     def barrier(self) -> float:
         """Highest loss above the interpolation of the ends, 0 or more: ``max over t of L(t) - (1 - t) L(0) - t L(1)``.
 
-        Zero along a valley, or where the loss is convex. For ends of equal loss it is the error barrier of Frankle et
-        al. (2020), who subtract the mean of the ends. That a straight line meets a barrier does not tell that every
-        path does (Garipov et al., 2018).
+        For ends of equal loss it is the error barrier of Frankle et al. (2020), who subtract the mean of the ends. That
+        a straight line meets a barrier does not tell that every path does (Garipov et al., 2018).
         """
         return float(self.rise.max())
 
@@ -103,10 +86,9 @@ class Profile:
 
 
 def line_positions(n_points: int = 25, margin: float = 0.0) -> np.ndarray:
-    """Equal steps from 0 to 1, ``n_points`` of them, and as many steps beyond each end as the margin holds.
+    """``n_points`` in equal steps from 0 to 1, and as many steps beyond each end as the margin holds.
 
-    Raises:
-        ValueError: fewer than three points, which cannot show a barrier, or a margin that is negative or not finite.
+    Fewer than three points, or a margin that is negative or not finite, are a ValueError.
     """
     if n_points < 3 or not 0 <= margin < np.inf:
         raise ValueError(
@@ -118,16 +100,9 @@ def line_positions(n_points: int = 25, margin: float = 0.0) -> np.ndarray:
 
 
 def evaluate_line(loss: PointLoss, line: Line, t: np.ndarray) -> Profile:
-    """The loss along a line. It takes tens of evaluations, so nothing is kept on the way.
+    """The loss, of a parameter vector ``(n,)``, at positions along a line, as `line_positions` gives them.
 
-    Args:
-        loss: of a parameter vector ``(n,)``.
-        line: the line.
-        t: ascending positions, 0 and 1 among them, as `line_positions` gives them.
-
-    Raises:
-        ValueError: positions without both ends, or not ascending.
-        FloatingPointError: a loss is not finite.
+    ValueError for positions without both ends, or not ascending; FloatingPointError where a loss is not finite.
     """
     if not ({0.0, 1.0} <= set(t.tolist()) and (np.diff(t) > 0).all()):
         raise ValueError("the positions must ascend and hold 0 and 1, the ends; take `line_positions`")
@@ -136,15 +111,10 @@ def evaluate_line(loss: PointLoss, line: Line, t: np.ndarray) -> Profile:
 
 
 def nearest_copy(point: np.ndarray, to: np.ndarray, periods: np.ndarray | float = 2 * np.pi) -> np.ndarray:
-    """The copy of a point of a periodic loss that lies nearest another point, ``(n,)``.
+    """The copy of a point ``(n,)`` of a periodic loss that lies nearest another point.
 
-    Each coordinate is moved by whole periods, which leaves the loss as it is and makes the line shorter: a rotation's
-    angle has the period 2 pi up to a global phase, so a point has copies without number.
-
-    Args:
-        point: ``(n,)``.
-        to: the other point, ``(n,)``.
-        periods: of all coordinates, or of each, ``(n,)``; ``inf`` where there is none.
+    Each coordinate is moved by whole periods, which may be one for all or ``(n,)``, ``inf`` where there is none: a
+    rotation's angle has the period 2 pi up to a global phase.
     """
     steps = np.round((point - to) / periods)
     return point - steps * np.where(np.isinf(periods), 0.0, periods)

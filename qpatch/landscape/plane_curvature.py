@@ -1,7 +1,5 @@
 """How much of a loss's curvature a plane holds: the Hessian within it, beside the whole."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,17 +12,15 @@ EXCESS = 0.01  # relative error of given eigenvalues that is put up with
 
 @dataclass(frozen=True, eq=False)
 class PlaneCurvature:
-    """The Hessian H restricted to a plane with axes U ``(2, n)``.
+    """The Hessian H restricted to a plane with axes U ``(2, n)``, and the cost in products.
 
     Attributes:
         name: of the plane.
         hessian: ``U H U'``, the second derivatives by the plane's coordinates, ``(2, 2)``.
-        of_trace: ``tr(U H U') / tr H``, with the error that the trace's own causes; None where no trace was given. A
-            random plane holds 2 / n on average. Negative curvatures count negative, so it may exceed 1.
+        of_trace: ``tr(U H U') / tr H``, with the error that the trace's own causes, if that was given. A random plane
+            holds 2 / n on average. Negative curvatures count negative, so it may exceed 1.
         of_most: ``(|m_1| + |m_2|) / (|l_1| + |l_2|)``, with m the eigenvalues of ``U H U'`` and l the two of largest
-            magnitude of H: the share of what a plane can hold at most. From 0 to 1, and 1 for the plane of these two
-            eigenvectors (Ky Fan, 1951); None where no eigenvalues were given.
-        products: the cost in Hessian-vector products.
+            magnitude of H, if given: the share of what a plane can hold at most, 0 to 1 (Ky Fan, 1951).
     """
 
     name: str
@@ -40,30 +36,19 @@ class PlaneCurvature:
 
 
 def plane_curvature(
-    product: Operator,
-    plane: Plane,
-    trace: Estimate | float | None = None,
-    eigenvalues: np.ndarray | None = None,
+    product: Operator, plane: Plane, trace: Estimate | float | None = None, eigenvalues: np.ndarray | None = None
 ) -> PlaneCurvature:
-    """The Hessian within a plane and its share of the whole, from two products.
+    """The Hessian within a plane and its share of the whole, from two products; ValueError if the following is not so.
 
     Args:
-        product: the Hessian. The plane's directions alone count, so the point at which the Hessian was
-            taken should be the plane's origin: see `Plane.through`.
-        plane: the plane.
-        trace: of the Hessian, as `spectrum.trace` gives it.
+        product: the Hessian, taken at the plane's origin: see `Plane.through`.
+        plane: of the same size; its directions alone count.
+        trace: of the Hessian, as `spectrum.trace` gives it; not zero.
         eigenvalues: of the Hessian, with the two of largest magnitude among them, such as those of both ends.
-
-    Raises:
-        ValueError: a plane of another size, a trace of zero, fewer than two eigenvalues, all zero, or not the largest;
-            a product that is not symmetric.
-        FloatingPointError: a product is not finite.
     """
     counted = CountedProduct(product)
-    if plane.axes.shape[1] != counted.size:
-        raise ValueError(
-            f"the plane has {plane.axes.shape[1]} parameters, the Hessian {counted.size}; use the same ones"
-        )
+    if (size := plane.axes.shape[1]) != counted.size:
+        raise ValueError(f"the plane has {size} parameters, the Hessian {counted.size}; use the same ones")
     images = np.stack([counted(axis) for axis in plane.axes])  # (2, n)
     hessian = images @ plane.axes.T
     counted.check_symmetry(abs(hessian[0, 1] - hessian[1, 0]), np.linalg.norm(images, axis=1).max())

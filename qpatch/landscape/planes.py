@@ -19,17 +19,14 @@ DEPENDENT = 1e-8  # sine of an angle below which rounding, not the vectors, woul
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """A plane, and a trajectory projected on it where there is one.
+    """A plane, and a trajectory projected on it where there is one; ValueError if it is none.
 
     Attributes:
-        origin: the point with coordinates (0, 0), ``(n,)`` float64.
+        origin: the point with coordinates (0, 0), ``(n,)`` float64, finite.
         axes: two orthonormal directions, ``(2, n)`` float64.
         name: for titles and tables.
         trajectory: coordinates of the projected points, ``(points, 2)``; ``(0, 2)`` without a trajectory.
         ratios: share of the trajectory's variance along each axis, ``(2,)``; NaN without a trajectory.
-
-    Raises:
-        ValueError: shapes that do not fit, values that are not finite, or axes that are not orthonormal.
     """
 
     origin: np.ndarray
@@ -60,20 +57,13 @@ class Plane:
         return np.linalg.norm(points - self.origin - self.project(points) @ self.axes, axis=1)
 
     def with_trajectory(self, trajectory: np.ndarray) -> Plane:
-        """The same plane with a trajectory ``(points, n)`` projected on it, and the share of its variance.
-
-        Raises:
-            ValueError: as `variance_ratios`.
-        """
+        """The same plane with a trajectory ``(points, n)`` projected on it, and its `variance_ratios`."""
         trajectory = np.asarray(trajectory, np.float64)
         ratios = variance_ratios(self.axes, trajectory)
         return dataclasses.replace(self, trajectory=self.project(trajectory), ratios=ratios)
 
     def through(self, point: np.ndarray, name: str | None = None) -> Plane:
-        """The parallel plane whose origin is a given point ``(n,)``, such as the minimum itself.
-
-        Directions and shares of variance stay; the trajectory's coordinates become relative to the point.
-        """
+        """The parallel plane whose origin is a given point ``(n,)``; all but the trajectory's coordinates stays."""
         point = np.asarray(point, np.float64)
         moved = self.trajectory - self.project(point)
         return dataclasses.replace(self, origin=point, trajectory=moved, name=name or self.name)
@@ -82,15 +72,9 @@ class Plane:
 def variance_ratios(axes: np.ndarray, trajectory: np.ndarray) -> np.ndarray:
     """Share of a trajectory's variance along each of two orthonormal directions, ``(2,)``.
 
-    With points ``t_i`` and their mean m: ``sum_i (u . (t_i - m))^2 / sum_i |t_i - m|^2`` for each axis u. The two
-    add up to what the plane holds: 1 for a trajectory that lies in it, about 2 / n for a random plane.
-
-    Args:
-        axes: ``(2, n)``.
-        trajectory: ``(points, n)``.
-
-    Raises:
-        ValueError: fewer than two points, points that are not finite, or points that are all the same.
+    With points ``t_i``, ``(points, n)``, and their mean m: ``sum_i (u . (t_i - m))^2 / sum_i |t_i - m|^2`` for each
+    axis u, ``(2, n)``. Together 1 for a trajectory that lies in the plane, about 2 / n for a random plane. Fewer than
+    two points, points that are not finite, or all the same, are a ValueError.
     """
     trajectory = np.asarray(trajectory, np.float64)
     if trajectory.ndim != 2 or len(trajectory) < 2 or trajectory.shape[1] != axes.shape[1]:
@@ -107,15 +91,9 @@ def variance_ratios(axes: np.ndarray, trajectory: np.ndarray) -> np.ndarray:
 def pca_plane(trajectory: np.ndarray, origin: int, name: str = "principal") -> Plane:
     """The plane of a trajectory's first two principal components, as in the paper (Fig. 3), after Li et al. (2018).
 
-    It goes through the trajectory's mean, so the chosen point itself lies off it; `Plane.through` shifts it there.
-
-    Args:
-        trajectory: ``(points, n)``.
-        origin: the row whose projection becomes (0, 0).
-        name: of the plane.
-
-    Raises:
-        ValueError: fewer than three points, points that are not finite, or a trajectory that spans no plane.
+    The projection of row ``origin`` of the trajectory ``(points, n)`` becomes (0, 0). The plane goes through the
+    trajectory's mean, so the point itself lies off it; `Plane.through` shifts it there. Fewer than three points, points
+    that are not finite, or a trajectory that spans no plane, are a ValueError.
     """
     if trajectory.ndim != 2 or min(trajectory.shape) < 2 or len(trajectory) < 3:
         raise ValueError(f"a plane needs three or more points of two or more parameters, not shape {trajectory.shape}")
@@ -139,10 +117,8 @@ def pca_plane(trajectory: np.ndarray, origin: int, name: str = "principal") -> P
 def spanned_plane(origin: np.ndarray, first: np.ndarray, second: np.ndarray, name: str = "spanned") -> Plane:
     """The plane through a point along two vectors ``(n,)``, such as the two top eigenvectors.
 
-    The first axis is the first vector's direction, the second what is left of the second vector across it.
-
-    Raises:
-        ValueError: a vector of zeros, or two that point along the same line.
+    The first axis is the first vector's direction, the second what is left of the second vector across it. A vector of
+    zeros, or two that point along the same line, are a ValueError.
     """
     axes = _orthonormal(np.asarray(first, np.float64), np.asarray(second, np.float64))
     return Plane(np.asarray(origin, np.float64), axes, name)
@@ -151,19 +127,10 @@ def spanned_plane(origin: np.ndarray, first: np.ndarray, second: np.ndarray, nam
 def random_plane(origin: np.ndarray, seed: int = 0, groups: Groups | None = None, name: str = "random") -> Plane:
     """A plane of two random directions through a point, uniform, or normalised by group (Li et al., 2018).
 
-    Normalised, each group's part a of a direction d is scaled to the norm of that group of parameters,
-    ``d_a <- d_a / |d_a| |theta_a|`` at the origin theta; then the whole to unit length, ``d <- d / |theta|``. The
-    second direction is first made orthogonal to the first within each group, so that the two are orthonormal and the
-    norms of the groups' parts are exact: ``|theta_a| / |theta|``. A group of zeros gets no part.
-
-    Args:
-        origin: theta, ``(n,)``.
-        seed: of the normal deviates.
-        groups: a partition of the parameters, such as the angles of each QNN and the bias; None for no normalisation.
-        name: of the plane.
-
-    Raises:
-        ValueError: one parameter, groups that are no partition, a group of one parameter, or an origin of zeros.
+    Given a partition of the parameters, such as `qnn_groups`, each direction is normalised (`normalise_by_group`) at
+    the origin ``(n,)``. The second is first made orthogonal to the first within each group, so that the two are
+    orthonormal and the norms of the groups' parts exact. A group of zeros gets no part. One parameter, a group of one,
+    groups that are no partition, or an origin of zeros, are a ValueError.
     """
     origin = np.asarray(origin, np.float64)
     if origin.ndim != 1 or len(origin) < 2:
@@ -182,11 +149,8 @@ def normalise_by_group(direction: np.ndarray, point: np.ndarray, groups: Groups)
     """A unit vector ``(n,)`` along a direction whose groups' parts are as long, in proportion, as those of a point.
 
     ``d_a / |d_a| |theta_a| / |theta|`` for each group a of a direction d and a point theta (Li et al., 2018, whose
-    groups are a network's filters and who leave out the last factor).
-
-    Raises:
-        ValueError: groups that are no partition, a point of zeros, or a direction without a part in a group that is
-            not zero at the point.
+    groups are a network's filters and who leave out the last factor). A point of zeros, or a direction without a part
+    in a group that is not zero at the point, is a ValueError.
     """
     direction, point = np.asarray(direction, np.float64), np.asarray(point, np.float64)
     length, scaled = np.linalg.norm(point), np.zeros_like(direction)
@@ -225,15 +189,9 @@ def _refuse_diverged(trajectory: np.ndarray) -> None:
         raise ValueError("the trajectory holds values that are not finite; drop the diverged epochs")
 
 
-def random_walk_ratios(steps: int, size: int, seed: int = 0) -> np.ndarray:
-    """Variance ratios ``(steps,)`` of the principal components of a walk of independent normal steps, descending.
-
-    Args:
-        steps: of the walk, which has one point more.
-        size: number of coordinates.
-        seed: of the steps.
-    """
-    walk = np.cumsum(np.random.default_rng(seed).normal(size=(steps, size)), axis=0)
+def random_walk_ratios(steps: int, size: int) -> np.ndarray:
+    """Variance ratios ``(steps,)`` of the principal components of a walk of independent normal steps, descending."""
+    walk = np.cumsum(np.random.default_rng(0).normal(size=(steps, size)), axis=0)
     walk = np.concatenate([np.zeros((1, size)), walk])
     squares = np.linalg.svd(walk - walk.mean(axis=0), compute_uv=False)[:steps] ** 2
     return squares / squares.sum()

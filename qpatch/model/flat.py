@@ -1,7 +1,5 @@
 """A model's parameters as one flat vector: all angles, QNN after QNN, then the bias, row-major. The layout's home."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 
@@ -20,11 +18,7 @@ def join(angles: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
 
 
 def split_flat(vector: torch.Tensor, config: RunConfig) -> tuple[torch.Tensor, torch.Tensor]:
-    """Angles and bias of a flat vector ``(n_trainable,)``.
-
-    Raises:
-        ValueError: a vector of another size.
-    """
+    """Angles and bias of a flat vector ``(n_trainable,)``; ValueError for one of another size."""
     if vector.shape != (config.n_trainable,):
         raise ValueError(
             f"the vector has shape {tuple(vector.shape)}; the model has {config.n_angles} angles and a bias of"
@@ -46,11 +40,7 @@ def with_bias(angles: np.ndarray, model: PatchQNN) -> np.ndarray:
 
 
 def move_to(model: PatchQNN, point: np.ndarray) -> None:
-    """Give the model the parameters of a flat vector ``(n_trainable,)``, rounded to its dtype.
-
-    Raises:
-        ValueError: a vector of another size.
-    """
+    """Give the model the parameters of a flat vector, as `split_flat` takes it, rounded to its dtype."""
     angles, bias = split_flat(torch.from_numpy(np.ascontiguousarray(point)), model.config)
     with torch.no_grad():
         model.angles.copy_(angles)
@@ -67,10 +57,8 @@ def qnn_groups(config: RunConfig) -> dict[str, slice]:
 def loss_at(model: PatchQNN, split: Split) -> Callable[[np.ndarray], float]:
     """The mean loss over all images of a split as a function of a flat vector; the model itself stays as it is.
 
-    The function takes all parameters, ``(n_trainable,)``, or the angles alone, ``(n_angles,)``, with the model's bias.
-
-    Raises:
-        ValueError: (the function) a vector of another size.
+    The function takes all parameters, ``(n_trainable,)``, or the angles alone, ``(n_angles,)``, with the model's bias;
+    a vector of another size is a ValueError.
     """
     own, moved = copy.deepcopy(model), copy.deepcopy(model)
     split, size, whole = split.to(model.bias), model.config.n_angles, model.config.n_trainable
@@ -85,11 +73,7 @@ def loss_at(model: PatchQNN, split: Split) -> Callable[[np.ndarray], float]:
 
 
 def follow(trainer: Trainer, epochs: int) -> tuple[list[Epoch], np.ndarray]:
-    """Train for some epochs: their records, the initial point first, and the path ``(epochs + 1, n)`` float64.
-
-    Raises:
-        FloatingPointError: a loss is not finite.
-    """
+    """Train for some epochs: their records, the initial point first, and the path ``(epochs + 1, n)`` float64."""
     history, path = [trainer.initial()], [flat_parameters(trainer.model)]
     for _ in range(epochs):
         history.append(trainer.run_epoch()[1])

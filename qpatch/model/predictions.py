@@ -1,7 +1,5 @@
 """What a trained model answers, image by image: predicted labels, losses, the confusion matrix, the hardest images."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,14 +14,7 @@ from qpatch.model.training import EVALUATION_STATES, image_chunk
 
 @dataclass(frozen=True)
 class Predictions:
-    """A model's answers to the images of a split, in their order.
-
-    Attributes:
-        labels: of the images, ``(n,)`` int64.
-        predicted: classes of the largest logit, ``(n,)`` int64.
-        losses: cross-entropy of each image, ``(n,)`` float64.
-        n_classes: of the model.
-    """
+    """A model's answers to n images, in their order: labels and predicted classes int64, cross-entropies float64."""
 
     labels: np.ndarray
     predicted: np.ndarray
@@ -42,10 +33,7 @@ class Predictions:
     def hardest(self, count: int) -> np.ndarray:
         """Indices of the images of highest loss, the highest first; of equals, the first in order: ``(count,)``.
 
-        All images where there are fewer.
-
-        Raises:
-            ValueError: a count below one.
+        All images where there are fewer; ValueError for a count below one.
         """
         if count < 1:
             raise ValueError(f"{count} hardest images; ask for one or more")
@@ -54,19 +42,11 @@ class Predictions:
 
 @torch.no_grad()
 def predict(model: PatchQNN, split: Split) -> Predictions:
-    """Answers to every image of a split, in chunks that bound the memory.
-
-    Raises:
-        ValueError: a split without images, or images of another size.
-    """
+    """Answers to every image of a split, in chunks that bound the memory; ValueError if there is none."""
     if not len(split):
         raise ValueError("the split holds no image; give one or more")
     prepared, chunk = model.prepare(), image_chunk(model, EVALUATION_STATES)
     logits = torch.cat([model.logits(prepared, images) for images in split.images.split(chunk)])
     losses = cross_entropy(logits.double(), split.labels, reduction="none")
-    return Predictions(
-        labels=split.labels.cpu().numpy(),
-        predicted=logits.argmax(1).cpu().numpy(),
-        losses=losses.cpu().numpy(),
-        n_classes=model.config.n_classes,
-    )
+    arrays = (values.cpu().numpy() for values in (split.labels, logits.argmax(1), losses))
+    return Predictions(*arrays, model.config.n_classes)

@@ -1,7 +1,5 @@
 """The distributed QNN on local patches (section 2.1): patches with a shared bias, one QNN each, averaged and scaled."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 
@@ -16,10 +14,7 @@ def cut_patches(images: torch.Tensor, patch_size: int, stride: int) -> torch.Ten
 
 
 def initial_angles(config: RunConfig) -> torch.Tensor:
-    """The author's initial angles, uniform in [0, pi): ``(n_patches, n_angles_per_qnn)`` float32.
-
-    Drawn QNN by QNN from PyTorch's generator seeded with ``config.seed``.
-    """
+    """The author's initial angles, drawn QNN by QNN in [0, pi): ``(n_patches, n_angles_per_qnn)`` float32."""
     generator = torch.Generator().manual_seed(config.seed)
     rows = [torch.rand(config.n_angles_per_qnn, generator=generator) for _ in range(config.n_patches)]
     return torch.stack(rows) * torch.pi
@@ -44,10 +39,7 @@ class PatchQNN(nn.Module):
         return self.logits(self.prepare(), images)
 
     def prepare(self, angles: torch.Tensor | None = None) -> circuit.Prepared:
-        """What all images share, at the model's angles or at given ones.
-
-        Build it once and hand it to `logits` for many batches at the same parameters.
-        """
+        """What all images share, at the model's angles or at given ones: built once for many calls of `logits`."""
         return circuit.prepare(self.angles if angles is None else angles, self.config.n_qubits)
 
     def logits(self, prepared: circuit.Prepared, images: torch.Tensor) -> torch.Tensor:
@@ -55,11 +47,7 @@ class PatchQNN(nn.Module):
         return self.config.scale * self.expectations(prepared, images).mean(0)
 
     def expectations(self, prepared: circuit.Prepared, images: torch.Tensor) -> torch.Tensor:
-        """Each QNN's expectation values: ``(n_patches, B, n_classes)`` in [-1, 1].
-
-        Raises:
-            ValueError: images of another size.
-        """
+        """Each QNN's expectation values: ``(n_patches, B, n_classes)`` in [-1, 1]; ValueError for other images."""
         size = self.config.image_size
         if images.dim() != 3 or images.shape[1:] != (size, size):
             raise ValueError(f"images have shape {tuple(images.shape)}; the model takes (batch, {size}, {size})")

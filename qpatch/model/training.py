@@ -1,7 +1,5 @@
 """Training by the paper's protocol (section 3.1): Adam, cosine annealing, evaluation after every epoch, resumable."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterator
@@ -62,11 +60,7 @@ class Trainer:
         return self._evaluate(-1, 0.0, time.perf_counter())
 
     def run_epoch(self) -> tuple[list[Iteration], Epoch]:
-        """One pass over the training images and the evaluation after it.
-
-        Raises:
-            FloatingPointError: a loss is not finite.
-        """
+        """One pass over the training images and the evaluation after it; FloatingPointError if a loss is not finite."""
         began = time.perf_counter()
         iterations = list(self.steps())
         return iterations, self.finish_epoch(time.perf_counter() - began)
@@ -114,10 +108,7 @@ class Trainer:
         return Epoch(epoch, rate, train_loss, train_accuracy, test_loss, test_accuracy, seconds)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """All that resuming needs, as tensors: parameters, Adam's moments and step, the rate, the epoch.
-
-        There is no generator among it: the epochs' random states all follow from the configuration's seed.
-        """
+        """All that resuming needs: parameters, Adam's moments and step, rate, epoch (random states follow from it)."""
         state = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         for name, parameter in self.model.named_parameters():
             for key, value in self.optimizer.state[parameter].items():
@@ -142,16 +133,11 @@ class Trainer:
 
 @torch.no_grad()
 def evaluate(model: PatchQNN, split: Split) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy over all images of a split, in chunks that bound the memory.
-
-    The mean is gathered in float64.
-    """
-    prepared = model.prepare()
-    chunk = image_chunk(model, EVALUATION_STATES)
+    """Mean cross-entropy, gathered in float64, and accuracy over a split, in chunks of images that bound the memory."""
+    prepared, chunk = model.prepare(), image_chunk(model, EVALUATION_STATES)
     loss, correct = 0.0, 0
-    for start in range(0, len(split), chunk):
-        labels = split.labels[start : start + chunk]
-        logits = model.logits(prepared, split.images[start : start + chunk])
+    for images, labels in zip(split.images.split(chunk), split.labels.split(chunk), strict=True):
+        logits = model.logits(prepared, images)
         loss += cross_entropy(logits, labels, reduction="none").double().sum().item()
         correct += (logits.argmax(1) == labels).sum().item()
     return loss / len(split), correct / len(split)

@@ -1,7 +1,5 @@
 """How far a model is from the author's: outputs of his model on fixed inputs, stored under tests/golden."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

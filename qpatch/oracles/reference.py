@@ -4,16 +4,12 @@ It shares with the fast backend nothing but the configuration and the gate list 
 statevector, rotations and expectation values are its own or TorchQuantum's.
 """
 
-from __future__ import annotations
-
-import importlib.abc
-import importlib.machinery
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType
 
 import torch
+from sphinx.ext.autodoc.mock import mock
 from torch import nn
 
 from qpatch import ansatz
@@ -21,67 +17,22 @@ from qpatch.config import RunConfig
 
 # What `import torchquantum` (0.1.8) pulls in and a simulation never calls: access to quantum hardware, pulse
 # control, data sets and a training framework. requirements-nodeps.txt says why they are not installed.
-UNUSED_BY_SIMULATION = frozenset({"pathos", "qiskit", "qiskit_ibm_runtime", "torchdiffeq", "torchpack", "torchvision"})
-
-
-def _empty_class(owner: object, name: str) -> type:
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return _EmptyClass(name, (), {"__init__": lambda self, *args, **kwargs: None})
-
-
-class _EmptyClass(type):
-    """A class to subclass, to instantiate and to take attributes from, as TorchQuantum does while it is imported."""
-
-    __getattr__ = _empty_class
-
-
-class _StandIn(ModuleType):
-    """A module in which every public name is an empty class."""
-
-    __file__ = ""
-    __path__ = ()
-    __getattr__ = _empty_class
-
-
-class _StandInFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    def find_spec(self, fullname, path=None, target=None):
-        if _root(fullname) in UNUSED_BY_SIMULATION:
-            return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
-        return None
-
-    def create_module(self, spec):
-        return _StandIn(spec.name)
-
-    def exec_module(self, module):
-        pass
-
-
-def _root(module_name: str) -> str:
-    return module_name.partition(".")[0]
-
-
-def _take_unused_modules() -> dict[str, ModuleType]:
-    names = [name for name in sys.modules if _root(name) in UNUSED_BY_SIMULATION]
-    return {name: sys.modules.pop(name) for name in names}
+UNUSED_BY_SIMULATION = ["pathos", "qiskit", "qiskit_ibm_runtime", "torchdiffeq", "torchpack", "torchvision"]
 
 
 @contextmanager
 def stand_ins() -> Iterator[None]:
-    """Within the block, the modules `UNUSED_BY_SIMULATION` import as empty stand-ins, installed or not.
+    """Within the block, the modules `UNUSED_BY_SIMULATION` import as empty mocks, installed or not.
 
-    Afterwards all is as before: no stand-in remains in ``sys.modules`` and modules that had really been
-    imported are back, so that nobody else meets a stand-in by accident.
+    Afterwards all is as before: no mock remains in ``sys.modules``, and what had really been imported is back.
     """
-    imported = _take_unused_modules()  # a real one may be of a version that TorchQuantum cannot use
-    finder = _StandInFinder()
-    sys.meta_path.insert(0, finder)
+    loaded = [name for name in sys.modules if name.partition(".")[0] in UNUSED_BY_SIMULATION]
+    real = {name: sys.modules.pop(name) for name in loaded}  # perhaps of a version that TorchQuantum cannot use
     try:
-        yield
+        with mock(UNUSED_BY_SIMULATION):
+            yield
     finally:
-        sys.meta_path.remove(finder)
-        _take_unused_modules()
-        sys.modules.update(imported)
+        sys.modules.update(real)
 
 
 try:
@@ -98,12 +49,8 @@ except ModuleNotFoundError as error:
 class ReferenceQNN(nn.Module):
     """Patch-wise QNNs simulated gate by gate (section 2.1, appendix A), with the parameters of `qpatch.PatchQNN`.
 
-    Both parameters start at zero; ``reference.load_state_dict(model.state_dict())`` copies those of a model.
-    TorchQuantum computes in complex64 only, so images and parameters are float32.
-
-    Attributes:
-        angles: ``(n_patches, n_angles_per_qnn)``, radians, in the flat order of `qpatch.ansatz.split_angles`.
-        bias: ``(image_size, image_size)``, radians, added to every image before its patches are cut.
+    They start at zero; ``reference.load_state_dict(model.state_dict())`` copies those of a model. TorchQuantum computes
+    in complex64 only, so images and parameters are float32.
     """
 
     def __init__(self, config: RunConfig):
@@ -113,11 +60,7 @@ class ReferenceQNN(nn.Module):
         self.bias = nn.Parameter(torch.zeros(config.image_size, config.image_size))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits ``(batch, n_classes)`` of images ``(batch, image_size, image_size)``, both float32.
-
-        Raises:
-            TypeError: images or parameters are not float32.
-        """
+        """Logits ``(batch, n_classes)`` of images ``(batch, image_size, image_size)``; TypeError if not float32."""
         for name, tensor in (("images", images), ("angles", self.angles), ("bias", self.bias)):
             if tensor.dtype != torch.float32:
                 raise TypeError(f"{name} are {tensor.dtype}; TorchQuantum computes in complex64, pass torch.float32")

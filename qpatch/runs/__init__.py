@@ -10,9 +10,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "costs": ["Remaining", "duration", "estimate"],
         "profiles": ["PROFILES", "profile_runs"],
         "published": ["reference_table"],
-        "readings": ["line_between", "stored_density", "stored_profiles", "stored_slices"],
+        "readings": ["Landscape", "line_between", "stored_density", "stored_profiles", "stored_slices"],
         "stages": ["STAGES"],
-        "store": ["Landscape", "ResultError", "RunFolder", "results_folder"],
+        "store": ["ResultError", "RunFolder", "results_folder"],
         "stored": ["paper_runs", "small_runs", "stored_runs", "summary"],
     },
 )

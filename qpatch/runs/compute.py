@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qpatch import curvature
+from qpatch import curvature, landscape
 from qpatch.config import RunConfig
 from qpatch.data import Dataset, Split, load_dataset, stratified_subset
 from qpatch.files import ResultError, sha256
 from qpatch.runs import provenance
 from qpatch.runs.device import choose_device
 from qpatch.runs.progress import GridRows, Progress
-from qpatch.runs.stage import Outcome, Stage
+from qpatch.runs.stage import Stage
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
 
@@ -23,20 +22,14 @@ if TYPE_CHECKING:
     import torch
 
     from qpatch.curvature.products import KeptProducts, Operator
+    from qpatch.landscape.grid import PointLoss
+    from qpatch.landscape.planes import Plane
     from qpatch.model.qnn import PatchQNN
 
 
 @dataclass
 class Work:
-    """What a stage computes from: the run so far, its images, and what earlier calls have kept.
-
-    Attributes:
-        run: of the stage.
-        device: where it computes.
-        progress: what it keeps until it is finished.
-        data: its images.
-        kept_parts: products and rows that it keeps.
-    """
+    """What a stage computes from: the run so far, its images, and products and rows that earlier calls have kept."""
 
     run: RunFolder
     device: torch.device
@@ -57,15 +50,12 @@ class Work:
         self.kept_parts.append(curvature.KeptProducts(product, self.progress.file(name)))
         return self.kept_parts[-1]
 
-    def rows(self, name: str, belongs_to: dict[str, np.ndarray]) -> GridRows:
-        """Rows of a grid, kept under a name."""
-        self.kept_parts.append(GridRows(self.progress.file(f"{name}.safetensors"), belongs_to))
-        return self.kept_parts[-1]
-
-    @property
-    def earlier(self) -> float:
-        """Seconds that what earlier calls have kept took."""
-        return sum(part.earlier for part in self.kept_parts)
+    def grid(self, name: str, loss: PointLoss, plane: Plane, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Losses on a plane's grid, ``(len(y), len(x))``, whose rows are kept under a name."""
+        belongs_to = {"x": x, "y": y, "axes": plane.axes, "origin": plane.origin}
+        rows = GridRows(self.progress.file(f"{name}.safetensors"), belongs_to)
+        self.kept_parts.append(rows)
+        return landscape.evaluate_grid(loss, plane, x, y, done=rows.load(), on_row=rows.save, progress=True)
 
 
 def compute_stage(
@@ -78,23 +68,16 @@ def compute_stage(
 ) -> RunFolder:
     """Compute a stage of a run and store it; what is stored with the same parameters stays as it is.
 
-    Killed, it goes on in a later call from what it has kept.
-
-    Args:
-        stage: of `STAGES`.
-        config: the run.
-        device: as `choose_device`.
-        data: instead of `load_dataset` of the configuration.
-        replace: compute again what is stored.
-        parameters: of the stage, `Stage.parameters`.
+    Killed, it goes on in a later call from what it has kept. ``stage`` is one of `STAGES`, ``parameters`` are its own;
+    ``device`` as in `choose_device`; ``data`` stands in for `load_dataset` of the configuration; ``replace`` computes
+    again what is stored.
 
     Raises:
         ConfigError: a parameter that the stage does not have, or a value out of range.
         ResultError: the stage is stored with other parameters; another process computes it; what it needs is missing
             or is not what the training left; its folder cannot be written.
     """
-    declared = STAGES[stage]
-    return _framed(declared, config, device, data, replace, declared.values(parameters))
+    return _framed(STAGES[stage], config, device, data, replace, parameters)
 
 
 def train(
@@ -107,9 +90,8 @@ def train(
 ) -> RunFolder:
     """Train by the protocol, with a checkpoint after each epoch; a later call goes on from the last one, bit for bit.
 
-    Args:
-        config, device, data, replace, parameters: as `compute_stage`.
-        max_steps: stop after so many optimiser steps of this call; steps of an unfinished epoch are not kept.
+    As `compute_stage`, but ``max_steps`` stops after so many optimiser steps of this call; those of an unfinished epoch
+    are not kept.
 
     Raises:
         ValueError: ``max_steps`` below one.
@@ -118,15 +100,14 @@ def train(
     """
     if max_steps is not None and max_steps < 1:
         raise ValueError(f"max_steps is {max_steps}; take one or more, or None for all")
-    declared = STAGES["train"]
-    return _framed(declared, config, device, data, replace, declared.values(parameters), max_steps=max_steps)
+    return _framed(STAGES["train"], config, device, data, replace, parameters, max_steps=max_steps)
 
 
-def _framed(stage: Stage, config: RunConfig, device: str, data, replace: bool, values: dict, **options) -> RunFolder:
-    run, target, recorded = RunFolder(config), choose_device(device), stage.recorded(values)
+def _framed(stage: Stage, config: RunConfig, device: str, data, replace: bool, given: dict, **options) -> RunFolder:
+    run, target, values = RunFolder(config), choose_device(device), stage.values(given)
 
     def is_there() -> bool:
-        return not replace and run.state(stage.name, recorded) == "done"
+        return not replace and run.state(stage.name, values) == "done"
 
     if is_there():
         return run
@@ -134,20 +115,26 @@ def _framed(stage: Stage, config: RunConfig, device: str, data, replace: bool, v
         if is_there():  # another process has computed it meanwhile
             return run
         if not replace:
-            run.refuse_to_replace(stage.name, recorded)
+            run.refuse_to_replace([stage.name], values)
         began, code = time.perf_counter(), provenance.code_version()
         inputs = _inputs(run, stage)
         images = data or load_dataset(config)
         digest = _digest(run, stage, images)
+        recorded = stage.recorded(values)
         stamp = {"config": config.to_dict(), "parameters": recorded, "inputs": inputs, "data": digest}
         progress = Progress(run.cache / f"progress-{stage.name}", stamp | {"code": provenance.code_digest()})
         work = Work(run, target, progress, images)
         outcome = stage.compute(work, **values, **options)
         if outcome is None:
             return run
-        seconds = outcome.seconds or time.perf_counter() - began + work.earlier
-        origin = {"machine": outcome.machine or provenance.machine(target), "code": code, "data": digest}
-        _close(run, stage, outcome, recorded, seconds, origin)
+        earlier = sum(part.earlier for part in work.kept_parts)
+        seconds = outcome.seconds or time.perf_counter() - began + earlier
+        run.reopen(stage.name)
+        for name, contents in outcome.files.items():
+            write = run.write_csv if name.endswith(".csv") else run.write_tensors
+            write(name, contents)
+        machine = outcome.machine or provenance.machine(target)
+        run.write_record(stage.name, recorded, seconds, machine, code, digest, **outcome.values)
         progress.close()
     return run
 
@@ -180,13 +167,3 @@ def _digest(run: RunFolder, stage: Stage, images: Dataset) -> str:
             f" (QPATCH_RESULTS) and train anew"
         )
     return digest
-
-
-def _close(run: RunFolder, stage: Stage, outcome: Outcome, recorded: dict, seconds: float, origin: dict) -> None:
-    run.reopen(stage.name)
-    for name, contents in outcome.files.items():
-        if Path(name).suffix == ".csv":
-            run.write_csv(name, contents)
-        else:
-            run.write_tensors(name, contents)
-    run.write_record(stage.name, recorded, seconds, **origin, **outcome.values)

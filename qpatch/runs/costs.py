@@ -9,17 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
 
 import lazy_loader
 
 from qpatch import curvature, data, model
 from qpatch.config import RunConfig
 from qpatch.runs.stages import STAGES
-
-if TYPE_CHECKING:
-    from qpatch.data import Split
-    from qpatch.model.qnn import PatchQNN
 
 torch = lazy_loader.load("torch")
 
@@ -53,20 +49,29 @@ def fit_cost(measure: Callable[[int, int], float], n_patches: int, images: tuple
 def calibrate(n_qubits: int, device: torch.device) -> dict[str, Cost]:
     """Costs of 'step', 'evaluation' and 'product' with this number of qubits, measured in seconds on made-up images."""
     four = {"n_qubits": n_qubits, "stride": n_qubits, "image_size": 2 * n_qubits, "n_classes": 2}  # patches
-    costs = {}
-    for name, operation in (("step", _step), ("evaluation", _evaluation), ("product", _product)):
 
-        def measure(depth: int, images: int, operation=operation) -> float:
-            config = RunConfig(**four, depth=depth, n_train=2 * images, batch_size=images)
-            work = operation(model.PatchQNN(config).to(device), _made_up(config, 2 * images), _made_up(config, images))
-            work()  # compiles
-            return min(_timed(work, device) for _ in range(3))
+    def seconds(name: str, depth: int, images: int) -> float:
+        work = _operation(name, RunConfig(**four, depth=depth, n_train=2 * images, batch_size=images), device)
+        work()  # compiles
+        return min(_timed(work, device) for _ in range(3))
 
-        costs[name] = fit_cost(measure, RunConfig(**four).n_patches, IMAGES[name])
-    return costs
+    n_patches = RunConfig(**four).n_patches
+    return {name: fit_cost(partial(seconds, name), n_patches, images) for name, images in IMAGES.items()}
 
 
-def _made_up(config: RunConfig, count: int) -> Split:
+def _operation(name: str, config: RunConfig, device: torch.device) -> Callable[[], object]:
+    qnns, split = model.PatchQNN(config).to(device), _made_up(config, config.batch_size)
+    if name == "step":
+        trainer = model.Trainer(qnns, data.Dataset(_made_up(config, config.n_train), split))
+        return lambda: next(trainer.steps())
+    split = split.to(qnns.bias)
+    if name == "evaluation":
+        return lambda: model.evaluate(qnns, split)
+    loss = curvature.LossCurvature(qnns, split)
+    return lambda: loss.hessian @ loss.point
+
+
+def _made_up(config: RunConfig, count: int) -> data.Split:
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(count, config.image_size, config.image_size, generator=generator)
     return data.Split(images, torch.arange(count) % config.n_classes)
@@ -80,25 +85,10 @@ def _timed(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - began
 
 
-def _step(qnns: PatchQNN, train: Split, test: Split) -> Callable:
-    trainer = model.Trainer(qnns, data.Dataset(train, test))
-    return lambda: next(trainer.steps())
-
-
-def _evaluation(qnns: PatchQNN, train: Split, test: Split) -> Callable:
-    split = test.to(qnns.bias)
-    return lambda: model.evaluate(qnns, split)
-
-
-def _product(qnns: PatchQNN, train: Split, test: Split) -> Callable:
-    loss = curvature.LossCurvature(qnns, test)
-    return lambda: loss.hessian @ loss.point
-
-
 def stage_seconds(config: RunConfig, stage: str, parameters: dict, costs: dict[str, Cost]) -> float:
     """About how long a stage of a run takes, by the operations that it is made of."""
     declared = STAGES[stage]
-    values = declared.values({name: value for name, value in parameters.items() if name in declared.parameters})
+    values = declared.own_values(parameters)
     return NOTEBOOK_SECONDS + declared.cost(config, values, lambda name, images: costs[name].seconds(config, images))
 
 
@@ -121,9 +111,7 @@ def estimate(
 class Remaining:
     """What is left of some runs: stages, and time as estimated, corrected by what the finished ones took.
 
-    Args:
-        seconds: of every pending stage, by run id and stage.
-        workers: runs at a time.
+    ``seconds`` are those of `estimate`, ``workers`` the runs at a time.
     """
 
     def __init__(self, seconds: dict[tuple[str, str], float], workers: int):

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from qpatch.config import RunConfig
 from qpatch.files import ResultError
 from qpatch.runs.notebooks import execute_stage, kernel
 from qpatch.runs.stages import STAGES
@@ -17,11 +16,6 @@ class BusyError(ResultError):
     """Another process computes the run."""
 
 
-def stage_state(run: RunFolder, stage: str, parameters: dict) -> str:
-    """`RunFolder.state` for these parameters, of whatever stages."""
-    return run.state(stage, STAGES[stage].recorded(parameters))
-
-
 def possible_stages(run: RunFolder, wanted: Sequence[str]) -> tuple[str, ...]:
     """The wanted stages, less those that need what a published training came without: its whole path."""
     if run.state("train") != "done":
@@ -29,36 +23,19 @@ def possible_stages(run: RunFolder, wanted: Sequence[str]) -> tuple[str, ...]:
     return tuple(stage for stage in wanted if all(run.file(name).exists() for name in STAGES[stage].needs))
 
 
-def pending_stages(
-    runs: Sequence[RunFolder], parameters: dict, wanted: Sequence[str] | None = None
-) -> list[tuple[RunConfig, str]]:
-    """The wanted stages of the runs, or all, that have no current result and can be computed."""
-    return [
-        (run.config, stage)
-        for run in runs
-        for stage in possible_stages(run, wanted or tuple(STAGES))
-        if stage_state(run, stage, parameters) != "done"
-    ]
-
-
-def refuse_to_replace(run: RunFolder, parameters: dict, wanted: Sequence[str]) -> None:
-    """Refuse before anything starts where a wanted stage is finished with other parameters.
-
-    Raises:
-        ResultError: one is.
-    """
-    for stage in wanted:
-        run.refuse_to_replace(stage, STAGES[stage].recorded(parameters))
+def pending_stages(run: RunFolder, parameters: dict, wanted: Sequence[str]) -> list[str]:
+    """The wanted stages of a run that have no current result and can be computed."""
+    return [stage for stage in possible_stages(run, wanted) if run.state(stage, parameters) != "done"]
 
 
 def execute_run(
     run: RunFolder,
     parameters: dict,
     report: Callable[[str, float], None],
-    wanted: Sequence[str] | None = None,
+    wanted: Sequence[str],
     force: bool = False,
 ) -> list[str]:
-    """Execute the wanted stages of one run, or all, that have no current result; by ``force`` also those that have.
+    """Execute the wanted stages of one run that have no current result; by ``force`` also those that have.
 
     The run is held against other processes meanwhile. ``report`` is called with each stage that ends and the seconds
     it took. Returns the stages that were executed.
@@ -68,19 +45,17 @@ def execute_run(
         NotebookError, ResultError: a stage failed, or is finished with other parameters.
     """
 
-    wanted = wanted or tuple(STAGES)
-
     def pending() -> list[str]:
-        return [stage for stage in wanted if force or stage_state(run, stage, parameters) != "done"]
+        return [stage for stage in wanted if force or run.state(stage, parameters) != "done"]
 
     if not pending():
         return []
     if not force:
-        refuse_to_replace(run, parameters, wanted)
+        run.refuse_to_replace(wanted, parameters)
     executed = []
     # Papermill works in a thread of its own: in the main one it would take over the signals that stop a run. The kernel
     # ends before that thread is waited for.
-    with run.locked("run.lock", BusyError), ThreadPoolExecutor(1) as pool, kernel() as manager:
+    with run.locked("run.lock", BusyError), ThreadPoolExecutor(1) as pool, kernel(run) as manager:
         for stage in pending():
             began = time.perf_counter()
             pool.submit(execute_stage, run, stage, parameters, manager, force).result()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -28,8 +29,11 @@ class NotebookError(RuntimeError):
 
 
 @contextlib.contextmanager
-def kernel() -> Iterator[AsyncKernelManager]:
-    """A kernel of this interpreter, whatever kernels are installed, in the project's folder; ended with the block."""
+def kernel(run: RunFolder) -> Iterator[AsyncKernelManager]:
+    """A kernel for a run, of this interpreter whatever kernels are installed, in the project's folder.
+
+    It ends with the block.
+    """
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_core.utils import run_sync
@@ -39,7 +43,9 @@ def kernel() -> Iterator[AsyncKernelManager]:
     manager = AsyncKernelManager(kernel_name="python3")
     manager._kernel_spec = KernelSpec(argv=argv, display_name="Python 3", language="python")
     try:
-        run_sync(manager.start_kernel)(cwd=str(PROJECT))
+        run_sync(manager.start_kernel)(
+            cwd=str(PROJECT), env=os.environ | {"QPATCH_RESULTS": str(run.path.parent.resolve())}
+        )
         yield manager
     finally:
         if manager.has_kernel:
@@ -51,12 +57,8 @@ def execute_stage(
 ) -> Path:
     """Convert the stage's notebook with Jupytext, execute it with Papermill, return the executed notebook.
 
-    Args:
-        run: of the stage.
-        stage: of `STAGES`.
-        parameters: of any stages; those of this one are taken.
-        manager: of a running kernel, which is left with an empty namespace.
-        replace: as `compute.compute_stage`.
+    Of the ``parameters`` of any stages those of this one are taken; the manager's kernel is left with an empty
+    namespace; ``replace`` as in `compute.compute_stage`.
 
     Raises:
         NotebookError: a cell failed, or the process died.

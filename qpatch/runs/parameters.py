@@ -37,7 +37,7 @@ def parse_parameters(assignments: Sequence[str]) -> tuple[dict, dict]:
             raise ConfigError(f"parameter {name} is given twice, as {found[name]} and as {text}; give it once")
     parameters = {name: _convert(name, text, stages[name]) for name, text in found.items() if name not in fields}
     for stage in STAGES.values():
-        stage.values({name: value for name, value in parameters.items() if name in stage.parameters})
+        stage.own_values(parameters)  # in range
     return {name: _convert(name, text, fields[name]) for name, text in found.items() if name in fields}, parameters
 
 

@@ -6,6 +6,7 @@ It lies in one folder of the run's cache, under a stamp that says what it belong
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import time
@@ -17,27 +18,19 @@ from qpatch.files import read_tensors, write_atomically, write_tensors
 
 np, torch = (lazy_loader.load(name) for name in ("numpy", "torch"))
 
-STAMP = "stamp.json"
-
 
 class Progress:
     """The folder of one stage of one run."""
 
     def __init__(self, folder: Path, stamp: dict):
-        self.folder = folder
+        self.folder, stamped = folder, folder / "stamp.json"
         contents = (json.dumps(stamp, indent=2, sort_keys=True) + "\n").encode()
-        if self.folder.exists() and not self._belongs(contents):
-            aside = _free_name(folder)
-            folder.rename(aside)
+        if folder.exists() and not (stamped.is_file() and stamped.read_bytes() == contents):
+            names = (folder.with_name(f"{folder.name}.aside-{number}") for number in itertools.count(1))
+            aside = folder.rename(next(name for name in names if not name.exists()))
             print(f"what was kept in {folder.name} belongs to something else; it is now {aside}, and computed again")
-        if not (folder / STAMP).exists():
-            write_atomically(folder / STAMP, contents)
-
-    def _belongs(self, contents: bytes) -> bool:
-        try:
-            return (self.folder / STAMP).read_bytes() == contents
-        except OSError:
-            return False
+        if not stamped.exists():
+            write_atomically(stamped, contents)
 
     def file(self, name: str) -> Path:
         return self.folder / name
@@ -47,21 +40,15 @@ class Progress:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _free_name(folder: Path) -> Path:
-    numbers = (folder.with_name(f"{folder.name}.aside-{number}") for number in range(1, 10_000))
-    return next(name for name in numbers if not name.exists())
-
-
 class GridRows:
     """The finished rows of a grid, in a file with the arrays that tell which grid they belong to: axes, plane.
 
-    Attributes:
-        earlier: seconds that the rows `load` has found took, in the calls that computed them.
+    ``earlier`` is the seconds that the rows `load` has found took, in the calls that computed them.
     """
 
     def __init__(self, file: Path, belongs_to: dict[str, np.ndarray]):
         self.file = file
-        self.belongs_to = {key: torch.from_numpy(np.ascontiguousarray(values)) for key, values in belongs_to.items()}
+        self.belongs_to = {key: torch.tensor(values) for key, values in belongs_to.items()}
         self.earlier, self.began = 0.0, time.perf_counter()
 
     def save(self, rows: np.ndarray) -> None:

@@ -14,45 +14,50 @@ if TYPE_CHECKING:
     from qpatch.landscape.lines import Line, Profile
     from qpatch.runs.store import RunFolder
 
-np = lazy_loader.load("numpy")
+np, pd = (lazy_loader.load(name) for name in ("numpy", "pandas"))
 
 
 @dataclass(frozen=True, eq=False)
-class Slice:
-    """A plane as the stage stored it, its origin the best epoch's parameters.
+class Landscape:
+    """Losses ``(len(y), len(x))`` on a plane, and the trajectory ``(epochs + 1, 2)`` projected on it.
 
-    Attributes:
-        name: of the plane.
-        x, y: coordinates of the grid's columns and rows, in parameter units.
-        loss: ``(len(y), len(x))``.
-        trajectory: the projected path, ``(epochs + 1, 2)``.
-        ratios: share of the path's variance along each axis, ``(2,)``.
-        of_trace, of_trace_error: the share of the Hessian's trace that the plane holds, and its standard error.
-        of_most: its curvatures' magnitudes over those of the two largest eigenvalues, 0 to 1.
+    Coordinates are in parameter units, relative to the best epoch's projection; ``best`` is its row in the trajectory.
+    ``ratios`` ``(2,)`` are the shares of the trajectory's variance along the axes.
     """
 
-    name: str
     x: np.ndarray
     y: np.ndarray
     loss: np.ndarray
     trajectory: np.ndarray
     ratios: np.ndarray
-    of_trace: float
-    of_trace_error: float
-    of_most: float
+    best: int
+
+
+def stored_plane(losses: pd.DataFrame, path: pd.DataFrame, ratios: list[float], best_epoch: int) -> Landscape:
+    """A plane from its points ``x, y, loss``, the path's ``x, y`` on it, and what its record says of it."""
+    grid = losses.pivot(index="y", columns="x", values="loss")
+    x, y, trajectory = grid.columns.to_numpy(), grid.index.to_numpy(), path[["x", "y"]].to_numpy()
+    return Landscape(x, y, grid.to_numpy(), trajectory, np.array(ratios), best_epoch + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Slice(Landscape):
+    """A plane as the slices stage stored it, its origin the best epoch's parameters."""
+
+    name: str
+    of_trace: float  # the share of the Hessian's trace that the plane holds
+    of_trace_error: float  # its standard error
+    of_most: float  # the plane's curvatures' magnitudes over those of the two largest eigenvalues, 0 to 1
 
 
 def stored_slices(run: RunFolder) -> list[Slice]:
     """The planes that the stage stored, in the order in which it made them."""
     losses, paths = (run.table(name).groupby("plane") for name in ("planes.csv", "paths.csv"))
-    found = []
+    found, best = [], (run.record("train") or {}).get("best_epoch", -1)
     for name, values in run.record("slices")["planes"].items():
-        grid = losses.get_group(name).pivot(index="y", columns="x", values="loss")
         shares = {key: values[key] for key in ("of_trace", "of_trace_error", "of_most")}
-        path, ratios = paths.get_group(name)[["x", "y"]].to_numpy(), np.array(values["ratios"])
-        found.append(
-            Slice(name, grid.columns.to_numpy(), grid.index.to_numpy(), grid.to_numpy(), path, ratios, **shares)
-        )
+        plane = stored_plane(losses.get_group(name), paths.get_group(name), values["ratios"], best)
+        found.append(Slice(**vars(plane), name=name, **shares))
     return found
 
 
@@ -83,12 +88,9 @@ def line_between(first: RunFolder, second: RunFolder) -> Line:
 
 def stored_density(run: RunFolder) -> SpectralDensity:
     """The spectral density that the stage stored."""
-    groups = [frame for _, frame in run.density().groupby("probe")]
-    size = run.config.n_trainable
+    size, columns = run.config.n_trainable, ["node", "weight", "residual"]
     probes = tuple(
-        curvature.Ritz(
-            *(frame[name].to_numpy() for name in ("node", "weight", "residual")), len(frame) == size, len(frame)
-        )
-        for frame in groups
+        curvature.Ritz(*frame[columns].to_numpy().T, len(frame) == size, len(frame))
+        for _, frame in run.density().groupby("probe")
     )
     return curvature.SpectralDensity(probes, size, sum(probe.products for probe in probes))

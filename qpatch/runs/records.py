@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from functools import cache
 
+import lazy_loader
 from jsonschema import Draft202012Validator
 
 from qpatch.files import sha256
-from qpatch.runs.stage import POSITIVE, TEXT, WHOLE, record_of
+from qpatch.runs.stage import POSITIVE, TEXT, WHOLE, Stage, record_of
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import SCHEMA, RunFolder
+
+np = lazy_loader.load("numpy")
 
 VERSION = TEXT | {"pattern": r"^\d+\.\d+\.\d+(\+\S{7,})?$"}  # of the package, and the commit if it is known
 DIGEST = TEXT | {"pattern": r"^[0-9a-f]{64}$"}
@@ -60,6 +63,12 @@ def _altered(run: RunFolder, stage: str) -> list[str]:
 def headline_problems(run: RunFolder) -> list[str]:
     """What the files of a run's finished stages say otherwise than its records, or what cannot be."""
     try:
-        return [problem for name, stage in STAGES.items() if run.record(name) for problem in stage.problems(run)]
+        return [problem for stage in STAGES.values() if run.record(stage.name) for problem in _problems(stage, run)]
     except (KeyError, ValueError, TypeError, IndexError) as error:  # a table without a column, or without numbers
         return [f"its files cannot be read as results ({type(error).__name__}: {error}); {run.remedy}"]
+
+
+def _problems(stage: Stage, run: RunFolder) -> list[str]:
+    tables = {name: run.table(name).select_dtypes("number") for name in stage.leaves if name.endswith(".csv")}
+    odd = [name for name, values in tables.items() if not np.isfinite(values).all(axis=None)]
+    return [f"{name} holds a value that is not finite" for name in odd] or list(stage.problems(run))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qpatch.config import ConfigError, RunConfig
@@ -42,23 +42,14 @@ def list_of(items: dict, length: int | None = None) -> dict:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a stage: its only home.
+    """A parameter of a stage: its only home."""
 
-    Attributes:
-        default: also tells the type.
-        text: what it is.
-        least: the smallest value; None where there is none.
-        above: what every value must exceed; None where there is nothing.
-        choices: the values there are; empty where any will do.
-        said: whether a record names it where it has its default.
-    """
-
-    default: int | float | str
-    text: str
-    least: float | None = None
-    above: float | None = None
-    choices: tuple[str, ...] = ()
-    said: bool = True
+    default: int | float | str  # also tells the type
+    text: str  # what it is
+    least: float | None = None  # the smallest value
+    above: float | None = None  # what every value must exceed
+    choices: tuple[str, ...] = ()  # the values there are; empty where any will do
+    said: bool = True  # whether a record names it where it has its default
 
     def checked(self, name: str, value: object) -> int | float | str:
         """The value in the parameter's type.
@@ -83,49 +74,32 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a stage has found.
+    """What a stage has found."""
 
-    Attributes:
-        files: by name, each a pandas DataFrame (a .csv) or tensors by name (a .safetensors).
-        values: of the record, beside those that all records have.
-        seconds: that it took, where the clock of the frame does not tell.
-        machine: that computed it, where it is not what the frame sees.
-    """
-
-    files: dict[str, Any]
-    values: dict[str, Any]
-    seconds: float | None = None
-    machine: dict | None = None
-
-
-def _nothing_wrong(run: RunFolder) -> Iterable[str]:
-    return ()
+    files: dict[str, Any]  # by name, each a pandas DataFrame (a .csv) or tensors by name (a .safetensors)
+    values: dict[str, Any]  # of the record, beside those that all records have
+    seconds: float | None = None  # that it took, where the clock of the frame does not tell
+    machine: dict | None = None  # that computed it, where it is not what the frame sees
 
 
 @dataclass(frozen=True)
 class Stage:
     """A stage of a run.
 
-    Attributes:
-        name: of the stage, its record and its notebook.
-        compute: from a `compute.Work` and the parameters to an `Outcome`, or None where it stopped before its end.
-        leaves: the files that it writes.
-        needs: the files of the training that it reads.
-        parameters: by name.
-        record: JSON Schema of the values in its record, by name.
-        cost: seconds that it takes, about, of a configuration, its parameters and ``seconds(operation, n_images)``,
-            the cost of one 'step', 'evaluation' or Hessian-vector 'product' on so many images.
-        problems: what a run's files say otherwise than its record, or what cannot be, in words.
+    ``compute`` takes a `compute.Work` and the parameters to an `Outcome`, or to None where it stopped before its end.
+    ``cost`` is about the seconds that it takes, from a configuration, the parameters and ``seconds(what, n_images)`` of
+    one 'step', 'evaluation' or Hessian-vector 'product' on so many images. ``problems`` says in words what a run's
+    files, of finite numbers, hold otherwise than its record, or what cannot be.
     """
 
-    name: str
+    name: str  # of the stage, its record and its notebook
     compute: Callable[..., Outcome | None]
-    leaves: tuple[str, ...]
-    needs: tuple[str, ...] = ()
-    parameters: dict[str, Parameter] = field(default_factory=dict)
-    record: dict[str, dict] = field(default_factory=dict)
-    cost: Callable[[RunConfig, dict, Callable[[str, int], float]], float] = lambda config, values, seconds: 0.0
-    problems: Callable[[RunFolder], Iterable[str]] = _nothing_wrong
+    leaves: tuple[str, ...]  # the files that it writes
+    parameters: dict[str, Parameter]
+    record: dict[str, dict]  # JSON Schema of the values in its record
+    cost: Callable[[RunConfig, dict, Callable[[str, int], float]], float]
+    problems: Callable[[RunFolder], Iterable[str]]
+    needs: tuple[str, ...] = ()  # the files of the training that it reads
 
     def values(self, given: dict) -> dict:
         """All parameters: the given ones, checked, and the defaults of the others.
@@ -139,19 +113,16 @@ class Stage:
                 known = ", ".join(self.parameters) or "none"
                 hint = f"did you mean {near[0]!r}?" if near else f"its parameters are {known}"
                 raise ConfigError(f"the {self.name} stage has no parameter {name!r}; {hint}")
-        return {
-            name: parameter.checked(name, given.get(name, parameter.default))
-            for name, parameter in self.parameters.items()
-        }
+        return {name: each.checked(name, given.get(name, each.default)) for name, each in self.parameters.items()}
+
+    def own_values(self, given: dict) -> dict:
+        """`values` of those of a run's parameters that are this stage's."""
+        return self.values({name: value for name, value in given.items() if name in self.parameters})
 
     def recorded(self, given: dict) -> dict:
         """What a record holds for these parameters, others of the run among them: what can change the result."""
-        values = self.values({name: value for name, value in given.items() if name in self.parameters})
-        return {
-            name: value
-            for name, value in values.items()
-            if self.parameters[name].said or value != self.parameters[name].default
-        }
+        values, declared = self.own_values(given), self.parameters
+        return {key: value for key, value in values.items() if declared[key].said or value != declared[key].default}
 
 
 def images_used(config: RunConfig, n_images: int) -> int:

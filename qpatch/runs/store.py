@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from qpatch import model
 from qpatch.config import RunConfig
 from qpatch.files import PROJECT, ResultError, read_tensors, sha256, write_atomically, write_tensors
 from qpatch.runs.provenance import code_version
+from qpatch.runs.readings import Landscape, stored_plane
 from qpatch.runs.stages import STAGES
 
 if TYPE_CHECKING:
@@ -44,21 +44,6 @@ def writable(folder: Path) -> Iterator[None]:
         raise ResultError(
             f"cannot write to {folder} ({error.strerror}); set QPATCH_RESULTS to a folder that you can write to"
         ) from error
-
-
-@dataclass(frozen=True)
-class Landscape:
-    """Losses ``(rows, columns)`` on the principal plane, and the trajectory ``(epochs + 1, 2)`` projected on it.
-
-    Coordinates are in parameter units, relative to the best epoch's projection; ``best`` is its row in the trajectory.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    loss: np.ndarray
-    trajectory: np.ndarray
-    ratios: np.ndarray
-    best: int
 
 
 def results_folder() -> Path:
@@ -97,10 +82,6 @@ class RunFolder:
         """One row an optimiser step: the fields of `training.Iteration`."""
         return self.table("iterations.csv")
 
-    def eigenvalue_estimates(self) -> np.ndarray:
-        """The power iteration's estimates of the largest Hessian eigenvalue, in order."""
-        return self.table("eigenvalue.csv")["estimate"].to_numpy()
-
     def eigenvalues(self) -> pd.DataFrame:
         """Extreme eigenvalues: end ('largest', 'smallest'), rank, eigenvalue, residual relative to the largest."""
         return self.table("eigenvalues.csv")
@@ -125,24 +106,12 @@ class RunFolder:
         """
         return read_tensors(self.existing("trajectory.safetensors"))["angles"].numpy()
 
-    def plane(self) -> dict[str, torch.Tensor]:
-        """The trajectory's ``mean`` ``(n_angles,)`` and two ``components`` ``(2, n_angles)``, float32."""
-        return read_tensors(self.existing("plane.safetensors"))
-
     def landscape(self) -> Landscape:
-        grid = self.table("landscape.csv").pivot(index="y", columns="x", values="loss")
-        path = self.table("trajectory.csv")
-        record = self.record("landscape")
+        """The loss on the principal plane, as the landscape stage stored it."""
+        losses, path, record = self.table("landscape.csv"), self.table("trajectory.csv"), self.record("landscape")
         if record is None:
             raise ResultError(f"{self.path / 'landscape.json'} is missing; {self.remedy}")
-        return Landscape(
-            x=grid.columns.to_numpy(),
-            y=grid.index.to_numpy(),
-            loss=grid.to_numpy(),
-            trajectory=path[["x", "y"]].to_numpy(),
-            ratios=np.array(record["ratios"]),
-            best=record["best_epoch"] + 1,
-        )
+        return stored_plane(losses, path, record["ratios"], record["best_epoch"])
 
     def model(self, device: torch.device | str = "cpu") -> model.PatchQNN:
         """The model at the run's best epoch, in the precision in which it was trained."""
@@ -154,13 +123,13 @@ class RunFolder:
     # -- state ------------------------------------------------------------------------------------------------
 
     def state(self, stage: str, parameters: dict | None = None) -> str:
-        """'done', 'missing', or 'stale': `reason` says why."""
+        """'done', 'missing', or 'stale', `reason` says why: with these parameters, of whatever stages, or with any."""
         if self.record(stage) is None:
             return "missing"
         return "stale" if self.reason(stage, parameters) else "done"
 
     def reason(self, stage: str, parameters: dict | None = None) -> str:
-        """Why a stage's record does not hold, with these parameters or any; empty where it does."""
+        """Why a stage's record does not hold; empty where it does."""
         record = self.record(stage)
         if record is None:
             return "no record"
@@ -169,24 +138,25 @@ class RunFolder:
         except (KeyError, TypeError, AttributeError) as error:
             return f"a record that cannot be read ({error!r})"
 
-    def refuse_to_replace(self, stage: str, parameters: dict) -> None:
-        """Refuse where a finished stage has other parameters: hours of computing may lie in it.
+    def refuse_to_replace(self, stages: Iterable[str], parameters: dict) -> None:
+        """Refuse where one of the stages is finished with other parameters: hours of computing may lie in it.
 
         Raises:
-            ResultError: it has.
+            ResultError: one is.
         """
-        if self.state(stage) == "done" and (difference := self.reason(stage, parameters)):
-            raise ResultError(
-                f"the {stage} stage of {self.run_id} is stored with {difference}; --force (in Python replace=True)"
-                f" replaces it, or set QPATCH_RESULTS to a folder of your own"
-            )
+        for stage in stages:
+            if self.state(stage) == "done" and (difference := self.reason(stage, parameters)):
+                raise ResultError(
+                    f"the {stage} stage of {self.run_id} is stored with {difference}; --force (in Python replace=True)"
+                    f" replaces it, or set QPATCH_RESULTS to a folder of your own"
+                )
 
     def _reasons(self, stage: Stage, record: dict, parameters: dict | None) -> Iterator[str]:
         if record["schema"] != SCHEMA:
             yield f"a record of schema {record['schema']}, not {SCHEMA}"
         yield from _differences(record["config"], self.config.to_dict())
         if parameters is not None:
-            yield from _differences(record["parameters"], parameters)
+            yield from _differences(record["parameters"], stage.recorded(parameters))
         training = self.record("train") or {}
         if stage.needs and record.get("data", training.get("data")) != training.get("data", record.get("data")):
             yield "other images than the training's"
@@ -231,14 +201,11 @@ class RunFolder:
         try:
             with writable(self.path):
                 self.cache.mkdir(parents=True, exist_ok=True)
-                lock = filelock.FileLock(self.cache / name, timeout=0)
-                lock.acquire()
+                held = filelock.FileLock(self.cache / name, timeout=0).acquire()
         except filelock.Timeout as error:
             raise busy(f"{self.run_id} is being computed by another process; wait for it or stop it") from error
-        try:
+        with held:
             yield
-        finally:
-            lock.release()
 
     def reopen(self, stage: str) -> None:
         """Take back a stage's record before its files are written: until `write_record` closes it, it is missing."""

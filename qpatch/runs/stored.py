@@ -38,14 +38,11 @@ def summary(runs: list[RunFolder]) -> pd.DataFrame:
 
 
 def _summary_row(run: RunFolder) -> dict:
-    config = run.config
-    row = {"run_id": run.run_id, "dataset": config.dataset, "n_qubits": config.n_qubits, "stride": config.stride}
-    row |= {"n_patches": config.n_patches, "seen_share": config.seen_share}
-    row |= {"depth": config.depth, "seed": config.seed}
-    row |= {"n_parameters": config.n_angles, "learning_rate": config.learning_rate}
-    best = run.record("train")["best_epoch"]
+    config, best = run.config, run.record("train")["best_epoch"]
+    names = ("dataset", "n_qubits", "stride", "n_patches", "seen_share", "depth", "seed")
+    row = {"run_id": run.run_id} | {name: getattr(config, name) for name in names}
+    row |= {"n_parameters": config.n_angles, "learning_rate": config.learning_rate, "best_epoch": best}
     history = run.history().set_index("epoch").loc[best]
-    row |= {"best_epoch": best}
     row |= {name: history[name] for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy")}
     hessian = run.record("hessian")  # read once: another process may close the stage meanwhile
     row["lambda_max"] = hessian["lambda_max"] if hessian and run.state("hessian") == "done" else np.nan

@@ -10,14 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from qpatch.files import ResultError
 from qpatch.runs.costs import Remaining
-from qpatch.runs.execution import pending_stages, possible_stages, refuse_to_replace, stage_state
+from qpatch.runs.execution import pending_stages, possible_stages
 from qpatch.runs.provenance import processors
-from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
 
 BUSY = 75  # exit status of a run that another process holds (EX_TEMPFAIL)
@@ -46,50 +45,44 @@ def share_processors(runs: int, workers: int | None = None) -> tuple[int, int]:
 
 
 def execute_sweep(
-    runs: Sequence[RunFolder],
+    plan: Mapping[RunFolder, Sequence[str]],
     parameters: dict,
     workers: int | None,
     report: Callable[[str], None],
-    wanted: Callable[[RunFolder], Sequence[str]] = lambda run: tuple(STAGES),
     remaining: Remaining | None = None,
 ) -> list[Outcome]:
-    """Execute runs as processes of ``qpatch run``, the processors shared out among them.
+    """Execute the planned stages of runs as processes of ``qpatch run``, the processors shared out among them.
 
-    Args:
-        runs: in the order in which they start.
-        parameters: of the stages, for every run.
-        workers: runs at a time; None as `share_processors`.
-        report: called with a line for every run that ends, and with ``remaining`` for every stage.
-        wanted: stages of each run.
-        remaining: of the pending stages.
-
-    Whatever ends this call early, a signal for example, ends the runs at work; what they have kept stays.
+    At most ``workers`` at a time, None as `share_processors`. ``report`` is called with a line for every run that ends,
+    and with what is ``remaining`` of the pending stages for every stage. Whatever ends this call early ends the runs
+    at work, too; what they have kept stays.
     """
-    workers, threads = share_processors(len(runs), workers)
+    workers, threads = share_processors(len(plan), workers)
     events: queue.Queue = queue.Queue()
-    waiting = list(enumerate((_Worker(run, parameters, wanted(run), threads) for run in runs), start=1))
+    waiting = list(enumerate((_Worker(run, parameters, wanted, threads) for run, wanted in plan.items()), start=1))
     begun, working, outcomes = dict(waiting), set(), {}
 
-    def close(number: int) -> None:
-        outcomes[number] = begun[number].outcome()
+    def close(number: int, outcome: Outcome) -> None:
+        outcomes[number] = outcome
         if remaining:
-            remaining.drop(begun[number].run.run_id)
-        report(_closing_line(number, len(runs), outcomes[number]))
+            remaining.drop(outcome.run.run_id)
+        line = f"[{number}/{len(plan)}] {outcome.run.run_id}: {outcome.result} ({outcome.seconds:.0f} s)"
+        report(line + (f"\n  {outcome.message}" if outcome.message else ""))
 
     try:
         while waiting or working:
             while waiting and len(working) < workers:
                 number, worker = waiting.pop(0)
-                if worker.start(number, events):
-                    working.add(number)
+                if outcome := worker.start(number, events):
+                    close(number, outcome)
                 else:
-                    close(number)
+                    working.add(number)
             if not working:
                 continue
             number, line = events.get()
             if line is None:
                 working.remove(number)
-                close(number)
+                close(number, begun[number].outcome())
             elif remaining:
                 report(remaining.finish(begun[number].run.run_id, **json.loads(line)))
     finally:
@@ -107,11 +100,6 @@ def _end(processes: list[subprocess.Popen]) -> None:
         process.kill()
 
 
-def _closing_line(number: int, total: int, outcome: Outcome) -> str:
-    line = f"[{number}/{total}] {outcome.run.run_id}: {outcome.result} ({outcome.seconds:.0f} s)"
-    return line + (f"\n  {outcome.message}" if outcome.message else "")
-
-
 @dataclass
 class _Worker:
     """One run of a sweep, and its process where there is something to do."""
@@ -121,20 +109,18 @@ class _Worker:
     wanted: Sequence[str]
     threads: int
     process: subprocess.Popen | None = None
-    refused: str = ""
     said: list[str] = field(default_factory=list)
     began: float = 0.0
 
-    def start(self, number: int, events: queue.Queue) -> bool:
-        """Start the process, whose lines come as events, None the last; whether there was something to start."""
+    def start(self, number: int, events: queue.Queue) -> Outcome | None:
+        """Start the process, whose lines come as events, None the last; the outcome where there is nothing to start."""
         self.began, possible = time.perf_counter(), possible_stages(self.run, self.wanted)
         try:
-            refuse_to_replace(self.run, self.parameters, possible)
+            self.run.refuse_to_replace(possible, self.parameters)
         except ResultError as error:
-            self.refused = str(error)
-            return False
-        if not pending_stages([self.run], self.parameters, possible):
-            return False
+            return self._ended("failed", str(error))
+        if not pending_stages(self.run, self.parameters, possible):
+            return self._ended("skipped", self._left_out())
         command = [sys.executable, "-m", "qpatch", "run", "--worker", *self.run.config.command_options.split()]
         command += [part for name, value in self.parameters.items() for part in ("-p", f"{name}={value}")]
         command += [part for stage in possible for part in ("--stage", stage)]
@@ -144,7 +130,7 @@ class _Worker:
             env=os.environ | dict.fromkeys(THREAD_VARIABLES, str(self.threads)),
         )  # fmt: skip
         threading.Thread(target=self._follow, args=(number, events), daemon=True).start()
-        return True
+        return None
 
     def _follow(self, number: int, events: queue.Queue) -> None:
         errors = threading.Thread(target=lambda: self.said.extend(self.process.stderr), daemon=True)
@@ -156,36 +142,20 @@ class _Worker:
         events.put((number, None))
 
     def outcome(self) -> Outcome:
-        seconds = time.perf_counter() - self.began
-        if self.refused:
-            return Outcome(self.run, "failed", self.refused, seconds)
-        if self.process is None:
-            return Outcome(self.run, "skipped", self._left_out(), seconds)
+        """That of a process that has ended."""
         status = self.process.returncode
-        if status:
-            message = "".join(self.said).strip().removeprefix("qpatch: ") or f"its process ended with status {status}"
-            return Outcome(self.run, "busy" if status == BUSY else "failed", message, seconds)
-        return Outcome(self.run, "done", self._left_out(), seconds)
+        if not status:
+            return self._ended("done", self._left_out())
+        message = "".join(self.said).strip().removeprefix("qpatch: ") or f"its process ended with status {status}"
+        return self._ended("busy" if status == BUSY else "failed", message)
+
+    def _ended(self, result: str, message: str) -> Outcome:
+        return Outcome(self.run, result, message, time.perf_counter() - self.began)
 
     def _left_out(self) -> str:
         possible = possible_stages(self.run, self.wanted)
         barred = [stage for stage in self.wanted if stage not in possible]
-        barred = [stage for stage in barred if stage_state(self.run, stage, self.parameters) != "done"]
+        barred = [stage for stage in barred if self.run.state(stage, self.parameters) != "done"]
         if not barred:
             return ""
         return f"left out: {', '.join(barred)}; the whole path of this training is not published, see `qpatch run`"
-
-
-@contextlib.contextmanager
-def environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for the processes started meanwhile."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

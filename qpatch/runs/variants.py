@@ -17,23 +17,14 @@ STANDARD = "standard"
 
 @dataclass(frozen=True)
 class Variant:
-    """How a training rounds.
+    """How a training rounds."""
 
-    Attributes:
-        name: of its folder and in records.
-        text: what differs from the standard, in words.
-        precision: of parameters, images, moments and, doubled, of statevectors: 'float32' or 'float64'.
-        piece: images of a mini-batch whose gradients are computed together; None takes the whole batch.
-        plain: plain PyTorch instead of the compiled kernels, also on a CPU.
-        threads: that PyTorch and the kernels use; None leaves their number as it is.
-    """
-
-    name: str
-    text: str
-    precision: str = "float32"
-    piece: int | None = None
-    plain: bool = False
-    threads: int | None = None
+    name: str  # of its folder and in records
+    text: str  # what differs from the standard, in words
+    precision: str = "float32"  # of parameters, images, moments and, doubled, of statevectors; or 'float64'
+    piece: int | None = None  # images of a mini-batch whose gradients are computed together; None takes all of them
+    plain: bool = False  # plain PyTorch instead of the compiled kernels, also on a CPU
+    threads: int | None = None  # that PyTorch and the kernels use; None leaves their number as it is
 
     @property
     def dtype(self) -> torch.dtype:

@@ -19,24 +19,16 @@ LOGS, ACCURACIES = "Welch, ln", "Welch, same images"  # methods whose effects ar
 
 @dataclass(frozen=True)
 class Test:
-    """Outcome of a test.
-
-    Attributes:
-        method: its name, for tables.
-        effect: the estimated difference, in the units of the test.
-        low, high: its 95 per cent interval; NaN where the method has none.
-        p: two-sided; NaN where nothing but a count is made.
-        n: sizes of the samples, or of the sample.
-    """
+    """Outcome of a test."""
 
     __test__ = False  # nothing for pytest to collect
 
-    method: str
-    effect: float
-    low: float = np.nan
+    method: str  # its name, for tables
+    effect: float  # the estimated difference, in the units of the test
+    low: float = np.nan  # of its 95 per cent interval, NaN where the method has none
     high: float = np.nan
-    p: float = np.nan
-    n: tuple[int, ...] = ()
+    p: float = np.nan  # two-sided; NaN where nothing but a count is made
+    n: tuple[int, ...] = ()  # sizes of the samples, or of the sample
 
 
 def _by_t(method: str, effect: float, error: float, freedom: float, n: tuple[int, ...]) -> Test:
@@ -154,10 +146,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     if not ((p >= 0) & (p <= 1)).all():
         raise ValueError(f"p-values {p}; each must lie between 0 and 1")
     order = np.argsort(p)
-    steps = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(1.0, steps)
-    return adjusted.tolist()
+    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    return np.minimum(1.0, steps)[np.argsort(order)].tolist()
 
 
 def judge(effect: float, p: float, rises: bool) -> str:

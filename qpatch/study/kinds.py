@@ -50,19 +50,13 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim about a quantity; its class says how runs are compared, tested and judged.
-
-    Attributes:
-        name, text, section: what it is called, what it says, where the paper makes it.
-        quantity: a column of a summary of runs.
-        rises: whether the quantity is said to rise, or to fall.
-    """
+    """A claim about a quantity; its class says how runs are compared, tested and judged."""
 
     name: str
     text: str
-    section: str
-    quantity: str
-    rises: bool = True
+    section: str  # where the paper makes it
+    quantity: str  # a column of a summary of runs
+    rises: bool = True  # whether the quantity is said to rise, or to fall
 
     def comparisons(self, table: pd.DataFrame) -> Iterable[tuple[Sequence[int], bool]]:
         """What one comparable set of runs, all with the quantity, has to compare: rows by position, and the outcome."""

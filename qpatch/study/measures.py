@@ -26,12 +26,9 @@ def beside_author(run: RunFolder) -> pd.DataFrame:
     return run.history().query("epoch >= 0").merge(log, "left", on="epoch")
 
 
-def leaps(table: pd.DataFrame, column: str = "test_loss", factor: float = 3.0) -> pd.DataFrame:
-    """The rows, one an epoch and in order, after which a loss is more than ``factor`` times what it was one earlier.
-
-    They come with ``rise``, that factor.
-    """
-    rise = table[column] / table[column].shift()
+def leaps(table: pd.DataFrame, factor: float = 3.0) -> pd.DataFrame:
+    """The epochs, in order, after which the test loss is more than ``factor`` times what it was; ``rise`` is that."""
+    rise = table["test_loss"] / table["test_loss"].shift()
     return table.assign(rise=rise)[rise > factor]
 
 

@@ -16,8 +16,8 @@ from scipy import stats
 
 from qpatch.config import RunConfig
 from qpatch.runs.published import PARTED, of_run
-from qpatch.runs.store import REPLICAS, RunFolder, recorded_config, results_folder
-from qpatch.runs.stored import summary
+from qpatch.runs.store import REPLICAS, RunFolder, results_folder
+from qpatch.runs.stored import stored_runs, summary
 from qpatch.runs.variants import STANDARD, VARIANTS
 from qpatch.study.inference import LEVEL
 
@@ -45,14 +45,9 @@ def ensemble(config: RunConfig, root: Path | None = None) -> dict[str, RunFolder
 
 def ensembles(root: Path | None = None) -> list[RunConfig]:
     """The configurations that have a finished member beside the run itself, by run id."""
-    found = {}
-    for record in sorted((root or results_folder()).glob(f"{REPLICAS}/*/*/train.json")):
-        variant, run_id = record.parts[-3:-1]
-        config = recorded_config(record)
-        known = variant in VARIANTS and config is not None and config.run_id == run_id
-        if known and RunFolder(config, record.parents[1]).state("train") == "done":
-            found[run_id] = config
-    return list(found.values())
+    folders = [replicas_folder(name, root) for name in VARIANTS]
+    found = {run.run_id: run.config for folder in folders for run in stored_runs(folder)}
+    return [found[run_id] for run_id in sorted(found)]
 
 
 def distinct(members: dict[str, RunFolder]) -> dict[str, list[str]]:
@@ -100,24 +95,17 @@ def partings(members: dict[str, RunFolder], bar: float = PARTED) -> pd.DataFrame
 
 @dataclass(frozen=True)
 class Membership:
-    """A value held against a sample of n replicas.
-
-    Attributes:
-        n, mean, sd, low, high: of the sample; high and low are its extremes.
-        rank: of the value among the n + 1, from 1, the smallest.
-        p_rank: two-sided, exact where all n + 1 are exchangeable: never below 2 / (n + 1).
-        predicted: the interval that holds a further member with 95 per cent, for a normal distribution.
-    """
+    """A value held against a sample of n replicas."""
 
     value: float
     n: int
     mean: float
     sd: float
-    low: float
+    low: float  # the extremes of the sample
     high: float
-    rank: float
-    p_rank: float
-    predicted: tuple[float, float]
+    rank: float  # of the value among the n + 1, from 1, the smallest
+    p_rank: float  # two-sided, exact where all n + 1 are exchangeable: never below 2 / (n + 1)
+    predicted: tuple[float, float]  # holds a further member with 95 per cent, for a normal distribution
 
     @property
     def plausible(self) -> bool:

@@ -40,7 +40,8 @@ def built_tables(images: pd.DataFrame, root: Path | None = None) -> dict[str, pd
 
     A table is empty where the results hold nothing for it.
     """
-    runs, seeds = stored_runs(root), seeds_table(stored_runs(root))
+    runs = stored_runs(root)
+    seeds = seeds_table(runs)
     members = [(config, ensemble(config, root)) for config in ensembles(root)]
     parts = [ensemble_table(config, root) for config, _ in members]
     replicas = [
@@ -103,8 +104,8 @@ def write_tables(root: Path | None = None) -> list[Path]:
 
 def table_problems(root: Path | None = None) -> list[str]:
     """Tables that are missing, or that are not what the stored results give."""
-    images = read_table("images", root)
-    found = images_problems(stored_runs(root), images) + subset_problems(stored_runs(root))
+    runs, images = stored_runs(root), read_table("images", root)
+    found = images_problems(runs, images) + subset_problems(runs)
     for name, table in built_tables(images, root).items():
         file = table_file(name, root)
         if (file.read_bytes() if file.is_file() else None) != table_bytes(table):

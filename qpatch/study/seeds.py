@@ -5,6 +5,7 @@ Which images a run got right is kept as bits, so that a test over images needs n
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,17 +30,16 @@ def seed_runs(runs: Sequence[RunFolder]) -> list[RunFolder]:
 
     Where several schedules have such runs, the one with most of them, and of equals the longer.
     """
-    by_epochs: dict[int, list[RunFolder]] = {}
-    for run in runs:
-        if has_paper_size(run.config):
-            by_epochs.setdefault(run.config.epochs, []).append(run)
-    kept = {epochs: _repeated(group) for epochs, group in by_epochs.items()}
-    return max(kept.items(), key=lambda item: (len(item[1]), item[0]), default=(0, []))[1]
+    complete = [run for run in runs if has_paper_size(run.config)]
+    sizes = Counter(map(_size, complete))
+    repeated = [run for run in complete if sizes[_size(run)] > 1]
+    schedules = Counter(run.config.epochs for run in repeated)
+    chosen = max(schedules, key=lambda epochs: (schedules[epochs], epochs), default=None)
+    return [run for run in repeated if run.config.epochs == chosen]
 
 
-def _repeated(runs: list[RunFolder]) -> list[RunFolder]:
-    sizes = [(run.config.stride, run.config.depth) for run in runs]
-    return [run for run, size in zip(runs, sizes, strict=True) if sizes.count(size) > 1]
+def _size(run: RunFolder) -> tuple[int, int, int]:
+    return run.config.epochs, run.config.stride, run.config.depth
 
 
 def seeds_table(runs: Sequence[RunFolder]) -> pd.DataFrame:
@@ -53,7 +53,7 @@ def seeds_table(runs: Sequence[RunFolder]) -> pd.DataFrame:
     columns = ["run_id", *SIZE, "seed", "learning_rate", "best_epoch", "train_loss", "train_accuracy"]
     columns += ["test_loss", "test_accuracy", "lambda_max"]
     table = summary(chosen)[columns]
-    table.loc[[run.run_id in _odd_subsets(chosen) for run in chosen], "lambda_max"] = np.nan
+    table.loc[table["run_id"].isin(_odd_subsets(chosen)), "lambda_max"] = np.nan
     table.insert(columns.index("seed") + 1, "epochs", [run.config.epochs for run in chosen])
     return table.sort_values(["n_parameters", "seed"], ignore_index=True)
 
@@ -68,11 +68,12 @@ def _odd_subsets(runs: Sequence[RunFolder]) -> dict[str, int]:
 
 def subset_problems(runs: Sequence[RunFolder]) -> list[str]:
     """Runs of several seeds whose largest eigenvalue is over other images than that of most, with the remedy."""
-    odd = _odd_subsets(seed_runs(runs))
+    chosen = seed_runs(runs)
+    odd = _odd_subsets(chosen)
     return [
         f"the largest eigenvalue of {run.run_id} is over {odd[run.run_id] or 'all'} training images, those of the other"
         f" seeds are not; run 'qpatch run {run.config.command_options} --stage hessian -p subset=... --force'"
-        for run in seed_runs(runs)
+        for run in chosen
         if run.run_id in odd
     ]
 

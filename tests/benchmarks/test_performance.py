@@ -12,7 +12,7 @@ from IPython.display import Markdown
 
 from benchmarks import report
 from benchmarks.figures import draw_comparison, draw_memory, draw_scaling, exponent, growth
-from qpatch.show import tables
+from book.show import tables
 
 TABLES = [
     report.bars_table,

@@ -7,13 +7,14 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from book.checks.compare import AnswerError
 from book.site import course, kept
+from book.site.execution import environment
 from book.site.exercises import ExerciseError, exercises_of, overview, pages
 from book.site.myst import collect_labels, parser
 from book.site.nursery import Nursery, is_possible
-from qpatch.checks.compare import AnswerError
 from qpatch.files import PROJECT
-from qpatch.runs.sweep import THREAD_VARIABLES, environment
+from qpatch.runs.sweep import THREAD_VARIABLES
 
 WITH_EXERCISES = [page for page in pages() if exercises_of(page)]
 BOOK_ONLY = re.compile(
@@ -217,7 +218,7 @@ def test_a_stub_has_signature_and_docstring_of_what_is_checked_and_no_more(tmp_p
         ExerciseError, match="ex-new: the check uses 'check', which neither question nor solution binds"
     ):
         _ = exercise.stub
-    complete = _page(tmp_path, solution=SOLUTION.replace("import math", "import math\nfrom qpatch.checks import check"))
+    complete = _page(tmp_path, solution=SOLUTION.replace("import math", "import math\nfrom book.checks import check"))
     (exercise,) = exercises_of(complete)
     stub = 'def double(x, *, y=1):\n    """Twice x."""\n    raise NotImplementedError("ex-new: your code")'
     assert exercise.stub.endswith(stub)

@@ -14,13 +14,13 @@ import pytest
 import torch
 from helpers import TINY, store_hessian, store_landscape, store_slices, store_spectrum, store_training
 
+from book.show import plots
 from book.site import explorer_pages, explorers
 from book.site.twins import draw_confusion, draw_hardest, draw_patch_sheet, draw_run
 from qpatch.config import RunConfig
 from qpatch.data import Split, load_split
 from qpatch.model.predictions import Predictions
 from qpatch.model.training import evaluate
-from qpatch.show import plots
 
 LOSSES = [3.0, 1.0, 0.5, 0.75, 0.6]  # the initial point and four epochs, the second of them the best
 PAGE_BUDGET = 2_000_000  # bytes that a page may weigh beyond the scripts that pages share

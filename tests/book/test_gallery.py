@@ -6,7 +6,7 @@ import re
 import numpy as np
 
 from book.site.gallery import landscape_chooser
-from qpatch.runs.store import Landscape
+from qpatch.runs.readings import Landscape
 
 
 def test_the_chooser_holds_every_landscape_and_asks_no_host():

@@ -31,9 +31,9 @@ def lint(root):
     ("file", "module", "word"),
     [
         ("qpatch/engine/gates.py", "qpatch.model.qnn", "qpatch.engine is not allowed to import qpatch.model"),
-        ("qpatch/study/claims.py", "qpatch.show.tables", "qpatch.study is not allowed to import qpatch.show"),
+        ("qpatch/study/claims.py", "book.show.tables", "qpatch.study is not allowed to import book.show"),
         ("qpatch/files.py", "book.site.myst", "qpatch is not allowed to import book.site"),
-        ("qpatch/show/tables.py", "benchmarks.memory", "qpatch is not allowed to import benchmarks"),
+        ("book/show/tables.py", "benchmarks.memory", "qpatch is not allowed to import benchmarks"),
     ],
 )
 def test_an_import_against_the_direction_is_named(copy, file, module, word):

@@ -4,7 +4,7 @@ import numpy as np
 
 from book.site import interactive
 from qpatch.landscape.planes import Plane, random_plane
-from qpatch.runs.store import Landscape
+from qpatch.runs.readings import Landscape
 
 X, Y = np.linspace(-2, 3, 6), np.linspace(-1, 1, 5)
 LOSS = X[None, :] + 2 * Y[:, None] + 5

@@ -69,7 +69,6 @@ def test_a_block_diagonal_matrix_has_nothing_across(matrix):
     top = np.linalg.eigh(blocks.numpy())[1][:, -1]
     split = interactions(blocks, top, GROUPS)
     assert split.within == pytest.approx(1, abs=1e-10)
-    assert split.across == pytest.approx(0, abs=1e-10)
     assert participation_ratio(participation(top, GROUPS)) == pytest.approx(1, abs=1e-10)  # in one block alone
 
 
@@ -80,7 +79,7 @@ def test_two_equal_blocks_that_couple_share_their_top_eigenvector():
     split = interactions(matrix, top, groups)
     assert split.total == pytest.approx(4)
     assert split.matrix == pytest.approx(np.array([[1.5, 0.5], [0.5, 1.5]]))
-    assert (split.within, split.across) == pytest.approx((3 / 4, 1 / 4))
+    assert split.within == pytest.approx(3 / 4)
     assert participation(top, groups) == pytest.approx([0.5, 0.5])
     assert participation_ratio(participation(top, groups)) == pytest.approx(2)
 

@@ -27,6 +27,7 @@ for result in (curvature.gradient(), curvature.hessian @ vector):
 """
 
 
+@pytest.mark.slow  # compiles every kernel from an empty cache, with first and second derivatives: a minute
 def test_a_process_that_compiles_rounds_as_one_that_loads(tmp_path):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     command = [sys.executable, "-c", DERIVATIVES]

@@ -18,14 +18,15 @@ def groups(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "GROUPS", tmp_path / "groups")
     monkeypatch.setattr(memory, "MEMBERSHIP", tmp_path / "membership")
 
-    def make(membership: str, version: memory._Files, found: dict[str, tuple[int | str, int, int]]):
+    def make(membership: str, version: tuple[str, str, str, str], found: dict[str, tuple[int | str, int, int]]):
         (tmp_path / "membership").write_text(membership)
+        root, limit_file, use_file, cache_line = version
         for name, (limit, use, cache) in found.items():
-            folder = tmp_path / "groups" / version.folder / name
+            folder = tmp_path / "groups" / root / name
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / version.limit).write_text(f"{limit}\n")
-            (folder / version.use).write_text(f"{use}\n")
-            (folder / "memory.stat").write_text(f"anon 1\n{version.cache} {cache}\n")
+            (folder / limit_file).write_text(f"{limit}\n")
+            (folder / use_file).write_text(f"{use}\n")
+            (folder / "memory.stat").write_text(f"anon 1\n{cache_line} {cache}\n")
 
     return make
 

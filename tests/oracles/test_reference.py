@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from sphinx.ext.autodoc.mock import MockFinder, ismockmodule
 
 from qpatch.config import RunConfig
 from qpatch.oracles import reference
@@ -67,11 +68,11 @@ def installed_torchvision(tmp_path, monkeypatch):
 
 
 def is_stand_in(module) -> bool:
-    return isinstance(module, reference._StandIn)
+    return ismockmodule(module)
 
 
 def no_stand_in_is_left() -> bool:
-    finders = [finder for finder in sys.meta_path if isinstance(finder, reference._StandInFinder)]
+    finders = [finder for finder in sys.meta_path if isinstance(finder, MockFinder)]
     return not finders and not any(is_stand_in(module) for module in list(sys.modules.values()))
 
 
@@ -111,13 +112,14 @@ def test_second_import_works_in_a_fresh_interpreter(tmp_path):
     script = """
 import importlib, sys
 import qiskit
+from sphinx.ext.autodoc.mock import ismockmodule
 from qpatch.oracles import reference
 import torchquantum
 assert torchquantum is reference.tq
 importlib.reload(reference)
 assert torchquantum is reference.tq
 assert sys.modules["qiskit"] is qiskit and qiskit.REAL
-assert not any(isinstance(module, reference._StandIn) for module in list(sys.modules.values()))
+assert not any(ismockmodule(module) for module in list(sys.modules.values()))
 """
     repository = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(repository)])}

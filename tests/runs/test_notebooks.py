@@ -10,7 +10,7 @@ from nbclient.exceptions import DeadKernelError
 
 from qpatch.config import ConfigError, RunConfig
 from qpatch.runs import notebooks
-from qpatch.runs.execution import execute_run, stage_state
+from qpatch.runs.execution import execute_run
 from qpatch.runs.notebooks import SOURCES, execute_stage
 from qpatch.runs.parameters import DEVICE, parse_parameters
 from qpatch.runs.stages import STAGES
@@ -84,10 +84,10 @@ def test_the_standard_variant_goes_without_saying_and_no_other_is_taken_from_the
 def test_a_stage_is_stale_for_other_parameters_and_done_on_another_device():
     run = store_training(TINY, [2.0, 1.0, 1.0, 1.0, 1.0])
     store_hessian(run, [3.0], STAGES["hessian"].recorded({}))
-    assert stage_state(run, "hessian", {}) == "done"
-    assert stage_state(run, "hessian", {"device": "cuda"}) == "done"
-    assert stage_state(run, "hessian", {"n_points": 7}) == "done"  # of another stage
-    assert stage_state(run, "hessian", {"tolerance": 1e-4}) == "stale"
+    assert run.state("hessian", {}) == "done"
+    assert run.state("hessian", {"device": "cuda"}) == "done"
+    assert run.state("hessian", {"n_points": 7}) == "done"  # of another stage
+    assert run.state("hessian", {"tolerance": 1e-4}) == "stale"
 
 
 @pytest.mark.parametrize(
@@ -118,9 +118,9 @@ def test_one_name_with_two_values_is_a_contradiction():
 def test_a_finished_stage_of_other_parameters_starts_no_kernel(monkeypatch):
     run = store_training(TINY, [2.0, 1.0, 1.0, 1.0, 1.0])
     store_hessian(run, [3.0], STAGES["hessian"].recorded({}))
-    monkeypatch.setattr("qpatch.runs.execution.kernel", lambda: pytest.fail("a kernel starts"))
+    monkeypatch.setattr("qpatch.runs.execution.kernel", lambda run: pytest.fail("a kernel starts"))
     with pytest.raises(ResultError, match=r"stored with tolerance 0\.001, not 0\.5"):
-        execute_run(run, {"tolerance": 0.5}, lambda *ended: None)
+        execute_run(run, {"tolerance": 0.5}, lambda *ended: None, tuple(STAGES))
 
 
 def test_a_notebook_whose_process_died_is_an_error_with_a_remedy(monkeypatch):

@@ -60,7 +60,7 @@ def test_results_are_read_as_they_were_written(run):
     assert run.history()["train_loss"].tolist() == LOSSES
     assert run.history()["epoch"].tolist() == [-1, 0, 1, 2, 3]
     assert run.iterations()["loss"].tolist() == [2.0] * TINY.epochs * TINY.n_batches
-    assert run.eigenvalue_estimates().tolist() == [3.0, 4.0]
+    assert run.table("eigenvalue.csv")["estimate"].tolist() == [3.0, 4.0]
     assert run.trajectory().shape == (5, TINY.n_angles)
     assert torch.equal(run.best_parameters()["angles"].flatten(), torch.from_numpy(run.trajectory()[3]))
 
@@ -134,7 +134,7 @@ def test_the_trajectory_is_a_local_file_that_a_published_run_may_lack(run):
 
 
 def test_other_parameters_make_a_stage_stale(run):
-    store_hessian(run, [4.0], {"tolerance": 1e-3})
+    store_hessian(run, [4.0], STAGES["hessian"].recorded({}))
     assert run.state("hessian", {"tolerance": 1e-3}) == "done"
     assert run.state("hessian", {"tolerance": 1e-4}) == "stale"
 
@@ -279,7 +279,7 @@ def test_values_that_are_not_finite_are_problems(run):
     assert run_problems(run) == [f"{TINY.run_id}: eigenvalue.csv holds a value that is not finite"]
     store_hessian(run, [3.0])
     store_landscape(run, [-1.0, 0.0, 1.0], [0.0, 2.0], GRID * np.array([1, np.inf, 1]))
-    assert run_problems(run) == [f"{TINY.run_id}: landscape.csv or trajectory.csv holds a value that is not finite"]
+    assert run_problems(run) == [f"{TINY.run_id}: landscape.csv holds a value that is not finite"]
 
 
 # -- all runs -----------------------------------------------------------------------------------------------------

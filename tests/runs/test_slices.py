@@ -6,6 +6,9 @@ import pytest
 import torch
 from helpers import TINY, store_training
 
+from book.show import tables
+from book.show.landscapes import draw_slices
+from book.show.spectra import draw_along
 from qpatch.curvature.loss import LossCurvature
 from qpatch.data import load_dataset
 from qpatch.landscape.grid import evaluate_grid
@@ -16,9 +19,6 @@ from qpatch.runs.progress import GridRows
 from qpatch.runs.records import run_problems
 from qpatch.runs.stages import slices as slices_stage
 from qpatch.runs.store import RunFolder
-from qpatch.show import tables
-from qpatch.show.landscapes import draw_slices
-from qpatch.show.spectra import draw_along
 
 LONG = TINY.replace(epochs=8, learning_rate=3e-3)  # slowly, past an epoch of zero rate, 5
 LOSS = {"abs": 1e-4}  # logits of up to 100, single precision: exact to 1e-5 each

@@ -79,7 +79,8 @@ def executed(monkeypatch, results_folder):
 
 def run_sweep(configs=CONFIGS, workers=1, parameters=None):
     lines = []
-    outcomes = sweep.execute_sweep([RunFolder(config) for config in configs], parameters or {}, workers, lines.append)
+    plan = {RunFolder(config): tuple(STAGES) for config in configs}
+    outcomes = sweep.execute_sweep(plan, parameters or {}, workers, lines.append)
     return {outcome.run.config.seed: outcome for outcome in outcomes}, lines
 
 
@@ -176,10 +177,8 @@ def test_a_failed_run_is_no_longer_waited_for():
 
 def test_a_sweep_says_what_is_left_after_every_stage(executed):
     runs = [RunFolder(config) for config in (CONFIGS[0], CONFIGS[2])]
-    pending = pending_stages(runs, {}, FIRST)
-    assert pending == [(run.config, stage) for run in runs for stage in FIRST]
-    progress, lines = Remaining({(config.run_id, stage): 60.0 for config, stage in pending}, 1), []
-    sweep.execute_sweep(runs, {}, 1, lines.append, lambda run: FIRST, progress)
+    progress, lines = Remaining({(run.run_id, stage): 60.0 for run in runs for stage in FIRST}, 1), []
+    sweep.execute_sweep(dict.fromkeys(runs, FIRST), {}, 1, lines.append, progress)
     assert executed() == [(seed, stage) for seed in (1001, 3) for stage in FIRST]
     assert [line.split("; ")[1].split(" stages")[0] for line in lines if "stages" in line] == [
         f"{done} of 4" for done in (1, 2, 3, 4)
@@ -194,15 +193,15 @@ def test_stages_from_a_path_that_is_not_published_are_left_out(executed):
     (run.path / "landscape.json").unlink()
     run.file("trajectory.safetensors").unlink()
     assert possible_stages(run, tuple(STAGES)) == ("train", "hessian", "spectrum")
-    assert pending_stages([run], {}) == []
-    (outcome,) = sweep.execute_sweep([run], {}, 1, lambda line: None)
+    assert pending_stages(run, {}, tuple(STAGES)) == []
+    (outcome,) = sweep.execute_sweep({run: tuple(STAGES)}, {}, 1, lambda line: None)
     assert (outcome.result, executed()) == ("skipped", [])
     assert outcome.message.startswith("left out: landscape; ")
     run.file("trajectory.safetensors").touch()
-    assert pending_stages([run], {}) == [(TINY, "landscape")]
+    assert pending_stages(run, {}, tuple(STAGES)) == ["landscape"]
 
 
 def test_what_is_done_is_not_pending():
     store_all_stages(TINY)
-    assert pending_stages([RunFolder(TINY)], {}) == []
-    assert pending_stages([RunFolder(TINY)], {"tolerance": 1e-6}) == [(TINY, "hessian")]
+    assert pending_stages(RunFolder(TINY), {}, tuple(STAGES)) == []
+    assert pending_stages(RunFolder(TINY), {"tolerance": 1e-6}, tuple(STAGES)) == ["hessian"]

@@ -8,10 +8,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from book.show import plots
+from book.show.landscapes import draw_plane, draw_profile, draw_surface, path_heights
 from qpatch.landscape.lines import Profile, line_positions
 from qpatch.landscape.planes import Plane, random_plane
-from qpatch.show import plots
-from qpatch.show.landscapes import draw_plane, draw_profile, draw_surface, path_heights
 
 X, Y = np.linspace(-2, 3, 6), np.linspace(-1, 1, 5)
 LOSS = X[None, :] + 2 * Y[:, None] + 5  # from 1 to 10, linear so that interpolation is exact

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from book.show import plots, tables
 from qpatch.config import RunConfig
-from qpatch.runs.store import Landscape
-from qpatch.show import plots, tables
+from qpatch.runs.readings import Landscape
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qpatch.show import replication_tables
-from qpatch.show.replication import draw_members
+from book.show import replication_tables
+from book.show.replication import draw_members
 from qpatch.study.replicas import membership
 
 COMMON = {"first": "4 patches, depth 50", "second": "9 patches, depth 100", "p_holm": 0.0123, "outcome": "holds"}

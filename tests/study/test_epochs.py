@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from helpers import TINY, store_spectrum, store_training
 
+from book.show import plots
+from book.show.epochs import draw_beside_author, draw_by_size, grid_of_runs
+from book.show.spectra import draw_spectra
 from qpatch.config import RunConfig
 from qpatch.runs.published import reference_table
-from qpatch.show import plots
-from qpatch.show.epochs import draw_beside_author, draw_by_size, grid_of_runs, shade_size
-from qpatch.show.spectra import draw_spectra
 from qpatch.study.measures import beside_author, leaps, of_size
 
 LOSSES = [2.0, 1.0, 0.5, 0.25, 0.75]  # of the initial point and four epochs
@@ -104,6 +104,5 @@ def test_curves_show_both_losses_and_the_author_s_dots_where_there_are_some(figu
 
 def test_sizes_are_drawn_by_number_of_patches_in_their_colours(figure):
     ax = draw_by_size(figure.subplots(), reference_table("runs"), "test_loss", published=True)
-    shade_size(ax, 20_000)
     assert [line.get_color() for line in ax.lines] == [plots.patch_color(n) for n in (4, 9, 16)]
     assert all(np.all(np.diff(line.get_xdata()) > 0) for line in ax.lines)

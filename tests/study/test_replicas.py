@@ -1,7 +1,6 @@
 """Replicas of one seed: they differ by rounding and in nothing else; where they part, and what belongs to them."""
 
 import contextlib
-import os
 
 import numpy as np
 import pandas as pd
@@ -215,18 +214,18 @@ def test_the_command_runs_each_variant_in_a_folder_of_its_own(monkeypatch, resul
     seen = []
 
     def execute(run, stage, parameters, *others):
-        seen.append((run.path, stage, parameters, os.environ["QPATCH_RESULTS"]))
+        seen.append((run.path, stage, parameters))
 
     monkeypatch.setattr("qpatch.runs.execution.execute_stage", execute)
     monkeypatch.setattr("qpatch.runs.execution.kernel", contextlib.nullcontext)
     result = CliRunner().invoke(app, ["replicas", "--variant", "double", "--variant", "plain", "-p", "epochs=3"])
     assert result.exit_code == 0, result.output
-    assert [(path.parent.name, stage) for path, stage, *_ in seen] == [
-        (variant, stage) for variant in ("double", "plain") for stage in ("train", "hessian", "landscape")
+    assert [(path.parent, stage) for path, stage, _ in seen] == [
+        (results_folder / "replicas" / variant, stage)
+        for variant in ("double", "plain")
+        for stage in ("train", "hessian", "landscape")
     ]
-    assert all(root == str(results_folder / "replicas" / path.parent.name) for path, _, _, root in seen)
     assert seen[0][2] == {"n_points": 2, "variant": "double"}
-    assert os.environ["QPATCH_RESULTS"] == str(results_folder)
     assert f"{RunConfig(epochs=3).run_id}, double: train done in 0 s" in result.output
 
 

@@ -6,13 +6,12 @@ exceeds it in size it is negative, and the ``lambda_min`` of the spectrum's reco
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import lazy_loader
 
 from qpatch import curvature
-from qpatch.config import RunConfig
 from qpatch.runs.stage import NUMBER, TRUTH, Outcome, Parameter, Stage, images_used
 
 if TYPE_CHECKING:
@@ -36,15 +35,8 @@ def compute(work: Work, tolerance: float, max_iterations: int, start_seed: int, 
     return Outcome(files, {"lambda_max": result.eigenvalue, "converged": result.converged})
 
 
-def _cost(config: RunConfig, values: dict, seconds: Callable[[str, int], float]) -> float:
-    return POWER_PRODUCTS * seconds("product", images_used(config, values["subset"]))
-
-
 def _problems(run: RunFolder) -> Iterator[str]:
     table, record = run.table("eigenvalue.csv"), run.record("hessian")
-    if not len(table) or not np.isfinite(table).all(axis=None):
-        yield "eigenvalue.csv holds a value that is not finite"
-        return
     estimates, tolerance = table["estimate"].to_numpy(), record["parameters"].get("tolerance")
     converged = settled = record["converged"] if tolerance is None else curvature.settled(estimates, tolerance)
     if settled and tolerance is not None and "residual" in table:
@@ -69,6 +61,6 @@ STAGE = Stage(
         "subset": Parameter(0, "training images, the classes in proportion; 0 takes all", least=0, said=False),
     },
     record={"lambda_max": NUMBER, "converged": TRUTH},
-    cost=_cost,
+    cost=lambda config, values, seconds: POWER_PRODUCTS * seconds("product", images_used(config, values["subset"])),
     problems=_problems,
 )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import lazy_loader
 
 from qpatch import landscape, model
-from qpatch.config import RunConfig
 from qpatch.runs.stage import CLOSE, EPOCH, SHARE, Outcome, Parameter, Stage, list_of
 
 if TYPE_CHECKING:
@@ -20,15 +19,17 @@ np, pd, torch = (lazy_loader.load(name) for name in ("numpy", "pandas", "torch")
 
 
 def compute(work: Work, n_points: int, margin: float) -> Outcome:
-    """The loss over all training images on a grid in the trajectory's principal plane."""
+    """The loss over all training images on a grid in the trajectory's principal plane.
+
+    `plane.safetensors` has the trajectory's ``mean`` ``(n_angles,)`` and the plane's ``components`` ``(2, n_angles)``.
+    """
     run = work.run
     loss = model.loss_at(work.model(), work.data.train)
     best = run.record("train")["best_epoch"]
     trajectory = run.trajectory().astype(np.float64)
     plane = landscape.pca_plane(trajectory, origin=best + 1)
     x, y = landscape.grid_axes(plane, n_points, margin)
-    rows = work.rows("rows", {"x": x, "y": y})
-    grid = landscape.evaluate_grid(loss, plane, x, y, done=rows.load(), on_row=rows.save, progress=True)
+    grid = work.grid("rows", loss, plane, x, y)
     columns, lines = np.meshgrid(x, y)
     points = pd.DataFrame({"epoch": np.arange(-1, run.config.epochs), "x": plane.trajectory[:, 0]})
     axes = {"mean": trajectory.mean(axis=0), "components": plane.axes}
@@ -40,15 +41,8 @@ def compute(work: Work, n_points: int, margin: float) -> Outcome:
     return Outcome(files, {"ratios": plane.ratios.tolist(), "best_epoch": best})
 
 
-def _cost(config: RunConfig, values: dict, seconds: Callable[[str, int], float]) -> float:
-    return values["n_points"] ** 2 * seconds("evaluation", config.n_train)
-
-
 def _problems(run: RunFolder) -> Iterator[str]:
     landscape, record = run.landscape(), run.record("landscape")
-    if not np.isfinite(landscape.loss).all() or not np.isfinite(landscape.trajectory).all():
-        yield "landscape.csv or trajectory.csv holds a value that is not finite"
-        return
     if (landscape.loss < 0).any():
         yield "landscape.csv holds a loss below zero"
     best = (run.record("train") or {}).get("best_epoch")
@@ -93,6 +87,6 @@ STAGE = Stage(
         "margin": Parameter(5.0, "around the projected trajectory, in parameter units", least=0),
     },
     record={"ratios": list_of(SHARE, 2), "best_epoch": EPOCH},
-    cost=_cost,
+    cost=lambda config, values, seconds: values["n_points"] ** 2 * seconds("evaluation", config.n_train),
     problems=_problems,
 )

@@ -78,11 +78,13 @@ def compute(work: Work, n_images: int, n_points: int, residual: float, start_see
     pairs = curvature.extreme_eigenpairs(product, **options)
     planes = _planes(config, path, run.record("train")["best_epoch"] + 1, minimum, pairs, start_seed)
     held = _held(product, planes, pairs, start_seed)
-    axis = _axis(planes[0], n_points)
-    grids = [_grid(work, at, *each, axis) for each in enumerate(planes)]
+    reach = ROOM * np.abs(planes[0].trajectory).max()
+    axis = np.linspace(-reach, reach, n_points)
+    grids = [work.grid(f"rows-{number}", at, plane, axis, axis) for number, plane in enumerate(planes)]
     profiles = [landscape.evaluate_line(at, line, positions) for line in lines]
     along = _along(work, qnns, split, points, start_seed)
-    values = {"planes": _shares(planes, held), "lines": _barriers(profiles), "along": along}
+    barriers = {each.name: {"length": each.length, "barrier": each.barrier, "peak": each.peak} for each in profiles}
+    values = {"planes": _shares(planes, held), "lines": barriers, "along": along}
     return Outcome(_files(planes, axis, grids, profiles), values | {"images_used": len(split)})
 
 
@@ -125,16 +127,6 @@ def _along(work: Work, qnns, split, points: dict[int, np.ndarray], seed: int) ->
     return found
 
 
-def _axis(principal: Plane, n_points: int) -> np.ndarray:
-    reach = ROOM * np.abs(principal.trajectory).max()
-    return np.linspace(-reach, reach, n_points)
-
-
-def _grid(work: Work, loss, number: int, plane: Plane, axis: np.ndarray) -> np.ndarray:
-    rows = work.rows(f"rows-{number}", {"axis": axis, "axes": plane.axes, "origin": plane.origin})
-    return landscape.evaluate_grid(loss, plane, axis, axis, done=rows.load(), on_row=rows.save, progress=True)
-
-
 def _files(planes, axis, grids, profiles: list[Profile]) -> dict:
     columns, rows = np.meshgrid(axis, axis)
     frames = [
@@ -163,13 +155,6 @@ def _shares(planes: list[Plane], held: list[PlaneCurvature]) -> dict:
     }
 
 
-def _barriers(profiles: list[Profile]) -> dict:
-    return {
-        profile.name: {"length": profile.length, "barrier": profile.barrier, "peak": profile.peak}
-        for profile in profiles
-    }
-
-
 def _cost(config: RunConfig, values: dict, seconds: Callable[[str, int], float]) -> float:
     images = images_used(config, values["n_images"])
     return 4 * values["n_points"] ** 2 * seconds("evaluation", images) + PRODUCTS * seconds("product", images)
@@ -177,15 +162,10 @@ def _cost(config: RunConfig, values: dict, seconds: Callable[[str, int], float])
 
 def _problems(run: RunFolder) -> Iterator[str]:
     record, n_points = run.record("slices"), run.record("slices")["parameters"]["n_points"]
-    tables = [run.table(name).select_dtypes("number").to_numpy() for name in ("planes.csv", "paths.csv", "lines.csv")]
-    if not all(np.isfinite(values).all() for values in tables):
-        yield "planes.csv, paths.csv or lines.csv holds a value that is not finite"
-        return
-    best = (run.record("train") or {}).get("best_epoch", -1)
     for each in readings.stored_slices(run):
         if each.loss.shape != (n_points, n_points) or (each.loss < 0).any():
             yield f"planes.csv holds no {n_points} x {n_points} losses of the plane {each.name!r}, or one below zero"
-        if len(each.trajectory) != run.config.epochs + 1 or np.abs(each.trajectory[best + 1]).max() > 1e-3:
+        if len(each.trajectory) != run.config.epochs + 1 or np.abs(each.trajectory[each.best]).max() > 1e-3:
             yield f"the path on the plane {each.name!r} in paths.csv does not have the best epoch at its origin"
         if not 0 <= each.of_most <= 1 or not 0 <= each.ratios.sum() <= 1 + CLOSE:
             yield f"the shares of the plane {each.name!r} are no shares"

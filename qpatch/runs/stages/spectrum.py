@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import lazy_loader
@@ -59,7 +59,7 @@ def compute(
     return Outcome(outcome.files, outcome.values | {"images_used": len(loss.split)})
 
 
-def expected_products(config: RunConfig, k: int, steps: int, probes: int, blocks: int) -> int:
+def expected_products(config: RunConfig, k: int, steps: int, probes: int, blocks: int, **others) -> int:
     """About how many Hessian-vector products a spectrum takes: for density, trace, both ends and structure."""
     n_blocks = 1 + min(blocks or config.n_patches, config.n_patches)
     return steps * probes + TRACE_PRODUCTS + 6 * k + config.n_patches + BLOCK_PRODUCTS * n_blocks
@@ -86,10 +86,8 @@ def _analyse(loss, product, gauss_newton_part, k, steps, probes, residual, block
     top = pairs.largest_vectors[:, 0]
     options = {"k": 1, "smallest": 0, "tolerance": residual, "seed": seed}
     gauss_newton = curvature.extreme_eigenpairs(gauss_newton_part, **options)
-    split, shares = (
-        curvature.interactions(product, top, groups),
-        dict(zip(groups, curvature.participation(top, groups), strict=True)),
-    )
+    split = curvature.interactions(product, top, groups)
+    shares = dict(zip(groups, curvature.participation(top, groups), strict=True))
     of_blocks, spent = curvature.largest_of_blocks(product, groups, _leading(shares, blocks), BLOCK_RESIDUAL, seed)
     overlap = curvature.subspace_overlap(pairs.largest_vectors, loss.label_gradients().double().cpu().numpy().T)
     scale = np.abs([*pairs.largest, *pairs.smallest]).max()
@@ -128,12 +126,11 @@ def _leading(shares: dict[str, float], blocks: int) -> list[str]:
 
 def _eigenvalues(pairs) -> pd.DataFrame:
     ends = {"largest": (pairs.largest, pairs.largest_residuals), "smallest": (pairs.smallest, pairs.smallest_residuals)}
-    rows = [
-        {"end": end, "rank": rank + 1, "eigenvalue": value, "residual": residual}
-        for end, columns in ends.items()
-        for rank, (value, residual) in enumerate(zip(*columns, strict=True))
+    frames = [
+        pd.DataFrame({"end": end, "rank": np.arange(len(found)) + 1, "eigenvalue": found, "residual": residuals})
+        for end, (found, residuals) in ends.items()
     ]
-    return pd.DataFrame(rows)
+    return pd.concat(frames)
 
 
 def _nodes(density) -> pd.DataFrame:
@@ -144,17 +141,8 @@ def _nodes(density) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _cost(config: RunConfig, values: dict, seconds: Callable[[str, int], float]) -> float:
-    products = expected_products(config, *(values[name] for name in ("k", "steps", "probes", "blocks")))
-    return products * seconds("product", images_used(config, values["n_images"]))
-
-
 def _problems(run: RunFolder) -> Iterator[str]:
     eigenvalues, density, record = run.eigenvalues(), run.density(), run.record("spectrum")
-    values = [eigenvalues["eigenvalue"], density["node"], density["weight"]]
-    if not all(np.isfinite(value).all() for value in values):
-        yield "eigenvalues.csv or density.csv holds a value that is not finite"
-        return
     ends = eigenvalues.groupby("end")["eigenvalue"]
     for end, name, extreme in (("largest", "lambda_max", "max"), ("smallest", "lambda_min", "min")):
         found = getattr(ends, extreme)().get(end)
@@ -251,6 +239,8 @@ STAGE = Stage(
         **{"participation": map_of(SHARE), "block_lambda_max": map_of(NUMBER), "products": map_of(COUNT)},
         **{"logit_overlap": SHARE, "logit_overlap_random": SHARE, "images_used": COUNT},
     },
-    cost=_cost,
+    cost=lambda config, values, seconds: (
+        expected_products(config, **values) * seconds("product", images_used(config, values["n_images"]))
+    ),
     problems=_problems,
 )

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from book.show.tables import COLUMNS, HEADINGS, MISSING, TIMES, formatted, line, plain, worded
 from qpatch.runs.variants import STANDARD, VARIANTS
-from qpatch.show.tables import COLUMNS, HEADINGS, MISSING, TIMES, formatted, line, plain, worded
 from qpatch.study.claims import CLAIMS
 from qpatch.study.inference import ACCURACIES, LOGS
 from qpatch.study.replicas import Membership
@@ -78,11 +78,6 @@ def _parts(member: Mapping) -> str:
     if pd.notna(member["same_as"]):
         return f"= {member['same_as']}"
     return "never" if pd.isna(member["parting_epoch"]) else "{parting_epoch}, {parting_iteration}".format_map(member)
-
-
-def variant_rows() -> Styler:
-    """What is different in each member."""
-    return worded(map(vars, VARIANTS.values()), {"Member": "{name}", "What is different": "{text}"})
 
 
 def membership_rows(memberships: Mapping[str, Membership]) -> Styler:

@@ -11,27 +11,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import SymmetricalLogLocator
 
+from book.show.epochs import grid_of_runs
+from book.show.plots import BEST_COLOR, INK, patch_color, share_legend
 from qpatch.curvature.density import SpectralDensity, histogram, symlog_edges
 from qpatch.runs.readings import stored_density
 from qpatch.runs.store import RunFolder
-from qpatch.show.epochs import grid_of_runs
-from qpatch.show.plots import BEST_COLOR, INK, patch_color, share_legend
 
 
 def draw_spectrum(ax: Axes, run: RunFolder, linear: float | None = None) -> Axes:
     """A run's spectral density with its extreme eigenvalues: outliers filled, others hollow; `linear` as in bins."""
     draw_density(ax, stored_density(run), patch_color(run.config.n_patches), linear)
-    largest = run.eigenvalues().query("end == 'largest'")["eigenvalue"].to_numpy()
-    smallest = run.eigenvalues().query("end == 'smallest'")["eigenvalue"].to_numpy()
+    ends = run.eigenvalues().groupby("end")["eigenvalue"]
+    largest, smallest = (ends.get_group(end).to_numpy() for end in ("largest", "smallest"))
     count = run.record("spectrum")["outliers"]
-    for values, filled in ((largest[:count], True), (np.r_[largest[count:], smallest], False)):
-        if not len(values):
-            continue
-        style = {"c": BEST_COLOR} if filled else {"facecolors": "none"}
-        label = "outliers" if filled else "other extreme eigenvalues"
-        ax.scatter(
-            values, np.full(len(values), 0.6), s=26, edgecolors=INK, linewidths=0.8, zorder=4, label=label, **style
-        )
+    others = np.r_[largest[count:], smallest]
+    marks = (("outliers", largest[:count], BEST_COLOR), ("other extreme eigenvalues", others, "none"))
+    for label, values, fill in marks:
+        if len(values):
+            heights = np.full(len(values), 0.6)
+            ax.scatter(values, heights, s=26, fc=fill, ec=INK, lw=0.8, zorder=4, label=label)
     ax.legend(loc="upper right")
     return ax
 
@@ -58,8 +56,7 @@ def draw_spectra(runs: Sequence[RunFolder]) -> Figure:
 def draw_density(ax: Axes, density: SpectralDensity, color: str, linear: float | None = None) -> Axes:
     """Numbers of eigenvalues in bins that are equal on a symlog axis, none narrower than the density resolves.
 
-    Args:
-        linear: where the axis, and the bin around zero, turn from linear to logarithmic; the resolution if not given.
+    The axis turns from linear to logarithmic at ``linear``, or at the density's resolution.
     """
     linear = linear or density.resolution or 1.0
     edges = symlog_edges(density, linear)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from qpatch.checks.classroom import largest_eigenvalue, small_config
-from qpatch.checks.compare import AnswerError, call, fail_unless, same, same_function, to_number, to_values
+from book.checks.classroom import largest_eigenvalue, small_config
+from book.checks.compare import AnswerError, call, fail_unless, same, same_function, to_number, to_values
 from qpatch.config import RunConfig
 from qpatch.curvature.density import lanczos
 from qpatch.curvature.loss import LossCurvature
@@ -173,15 +171,10 @@ def _largest_gauss_newton(config: RunConfig) -> float:
     return float(extreme_eigenpairs(block, k=1, smallest=0, tolerance=1e-4).largest[0])
 
 
-@functools.cache  # a check is often called again
-def _of_small_run(**changes) -> float:
-    return largest_eigenvalue(small_config(**changes))
-
-
 def _rate(with_own_rate, with_one_rate):
     one_rate, own_rates = 5e-3, {2: 1e-2, 4: 5e-3, 8: 2.5e-3}
     wanted = [
-        [_of_small_run(depth=depth, learning_rate=rate) for depth, rate in rates.items()]
+        [largest_eigenvalue(small_config(depth=depth, learning_rate=rate)) for depth, rate in rates.items()]
         for rates in (own_rates, dict.fromkeys(own_rates, one_rate))
     ]
     swapped = "have the two lists changed places?"
@@ -193,7 +186,7 @@ def _seeds(logarithms, spread, step):
     values = to_values(logarithms, "logarithms")
     fail_unless(values.shape == (2, 3), "logarithms should have two rows of three: a row for 9 patches, one for 25")
     fail_unless(np.unique(values).size == 6, "two of the logarithms are equal; does every run have its own seed?")
-    first = np.array([_of_small_run(stride=stride, seed=1) for stride in (2, 1)])
+    first = np.array([largest_eigenvalue(small_config(stride=stride, seed=1)) for stride in (2, 1)])
     slips = {"are these the eigenvalues, not their logarithms?": first, "give natural logarithms": np.log10(first)}
     same(values[:, 0], np.log(first), SAME_RUN, "the column of seed 1", slips)
     variances = np.sum((values - values.mean(axis=1, keepdims=True)) ** 2, axis=1) / 2

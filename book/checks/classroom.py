@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +64,7 @@ def trained(config: RunConfig, change: float = 0.0) -> Trained:
     return Trained(model, data, losses, path, best)
 
 
+@functools.cache  # the check of an exercise asks for what its answer has just computed
 def largest_eigenvalue(config: RunConfig) -> float:
     """Largest Hessian eigenvalue at the best epoch of a model trained by the protocol, over its training images.
 

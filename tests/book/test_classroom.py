@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from qpatch.checks.classroom import largest_eigenvalue, small_config, trained
+from book.checks.classroom import largest_eigenvalue, small_config, trained
 from qpatch.config import ConfigError
 from qpatch.curvature.loss import LossCurvature
 from qpatch.model.flat import flat_parameters
 from qpatch.model.training import evaluate
 
-QUICK = small_config(n_train=100, n_test=20, batch_size=50, epochs=3, depth=1)
+QUICK = small_config(stride=4, n_train=100, n_test=20, batch_size=50, epochs=3, depth=1)
 
 
 def test_any_field_can_be_changed_and_no_other():

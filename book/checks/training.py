@@ -9,8 +9,8 @@ import torch
 from scipy.optimize import brentq
 from scipy.stats import binom, norm, t, ttest_ind_from_stats
 
-from qpatch.checks.classroom import small_config, trained
-from qpatch.checks.compare import call, fail_unless, same, same_function, same_set, to_values
+from book.checks.classroom import small_config, trained
+from book.checks.compare import call, fail_unless, same, same_function, same_set, to_values
 from qpatch.config import PAPER_LEARNING_RATES, RunConfig
 from qpatch.runs.published import reference_table
 

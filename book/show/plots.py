@@ -27,16 +27,14 @@ PATH_COLOR = "#9467BD"  # between the two
 TRAIN_COLOR, TEST_COLOR = INK, "#B0558A"  # of no number of patches
 
 STYLE = {
-    "figure.facecolor": "white",
+    **dict.fromkeys(("figure.facecolor", "axes.facecolor"), "white"),
+    **dict.fromkeys(("axes.labelcolor", "text.color", "xtick.color", "ytick.color"), INK),
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
     "figure.constrained_layout.use": True,
     "figure.figsize": (7.2, 3.6),
-    "axes.facecolor": "white",
     "axes.edgecolor": "#888888",
-    "axes.labelcolor": INK,
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": GRID_COLOR,
@@ -44,21 +42,16 @@ STYLE = {
     "font.size": 10.5,
     "legend.frameon": False,
     "lines.linewidth": 1.8,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
     "svg.hashsalt": "qpatch",  # the same figure gives the same file
 }
 
 
 def set_style() -> None:
     """Make the book's style the default of every figure that follows; in a notebook, draw as SVG."""
+    from IPython import get_ipython
+    from matplotlib_inline.backend_inline import set_matplotlib_formats
+
     plt.rcParams.update(STYLE)
-    try:
-        from IPython import get_ipython
-        from matplotlib_inline.backend_inline import set_matplotlib_formats
-    except ImportError:
-        return
     if get_ipython() is not None:
         set_matplotlib_formats("svg", facecolor="white")
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import difflib
 
-from qpatch.checks import circuits, curvature, landscapes, training
-from qpatch.checks.compare import NOT_DONE, AnswerError
+from book.checks import circuits, curvature, landscapes, training
+from book.checks.compare import NOT_DONE, AnswerError
 
 CHECKS = circuits.CHECKS | training.CHECKS | curvature.CHECKS | landscapes.CHECKS
 

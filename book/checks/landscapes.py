@@ -7,8 +7,8 @@ import math
 import numpy as np
 import torch
 
-from qpatch.checks.classroom import small_config
-from qpatch.checks.compare import call, fail_unless, same, same_function, to_number, to_values
+from book.checks.classroom import small_config
+from book.checks.compare import call, fail_unless, same, same_function, to_number, to_values
 from qpatch.data import load_dataset
 from qpatch.landscape.lines import nearest_copy
 from qpatch.landscape.planes import Plane, pca_plane, random_plane, variance_ratios

@@ -9,10 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from book.show import plots
 from qpatch.config import size_label
 from qpatch.runs.store import RunFolder
-from qpatch.show import plots
-from qpatch.study.measures import NEAR
 
 ABSENT = "not stored\nin this copy"
 
@@ -37,13 +36,9 @@ def grid_of_runs(
 ) -> Figure:
     """One panel a run, a row for each number of patches and a column for each depth among them.
 
-    A place on the grid without a run says so, so that the figure fills up as runs arrive.
-
-    Args:
-        runs: at most one for each number of patches and depth.
-        draw: called with an axis and its run.
-        size: of a panel, in inches; larger where there are one or two columns, taller in a single row.
-        share: whether all panels have the same axes, labelled only on the first of a row and the last of a column.
+    A place on the grid without a run says so, so that the figure fills up as runs arrive. ``size`` is that of a panel
+    in inches, larger where there are one or two columns, taller in a single row. Panels that ``share`` their axes are
+    labelled only at the first of a row and the last of a column.
     """
     found = {(run.config.n_patches, run.config.depth): run for run in runs}
     rows, columns = (sorted(set(values)) for values in zip(*found, strict=True))
@@ -73,10 +68,4 @@ def draw_by_size(ax: Axes, summary: pd.DataFrame, column: str, label: str = "", 
     ax.set_xticks([10_000, 20_000, 40_000, 80_000, 160_000], ["10k", "20k", "40k", "80k", "160k"])
     ax.minorticks_off()
     ax.set(xlabel="parameters")
-    return ax
-
-
-def shade_size(ax: Axes, n_parameters: int, within: float = NEAR) -> Axes:
-    """Shade the numbers of parameters that count as comparable with a given one: `measures.of_size`."""
-    ax.axvspan(n_parameters * (1 - within), n_parameters * (1 + within), color="#EFEFEF", lw=0, zorder=0)
     return ax

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from book.show.plots import BEST_COLOR, INK, patch_color, patch_marker, use_log_scale
 from qpatch.config import size_label
-from qpatch.show.plots import BEST_COLOR, INK, patch_color, patch_marker, use_log_scale
 
 DEPTH_STYLES = {50: "-", 100: "--", 150: "-.", 200: ":"}
 FLOOR = 1e-7  # a difference of nothing is drawn here: float32 resolves no less of a loss around one
@@ -49,11 +49,8 @@ def _mark_height(ax: Axes, height: float, text: str) -> None:
 def draw_drift(fig: Figure, members: dict, partings: dict, bar: float, n_batches: int) -> Figure:
     """A panel a replica: how far its mini-batch losses are from the standard member's, iteration by iteration.
 
-    Args:
-        members: mini-batch losses ``(iterations,)`` by variant; the first is the one that the others are held against.
-        partings: the iteration, counted from the start, at which a variant parts; None where it does not.
-        bar: the height that decides.
-        n_batches: iterations of an epoch.
+    ``members`` are mini-batch losses ``(iterations,)`` by variant, the standard member's first; ``partings`` the
+    iteration, counted from the start, at which a variant's distance exceeds the bar; None where it does not.
     """
     (_, standard), *others = members.items()
     columns = min(3, max(1, len(others)))

@@ -1,6 +1,6 @@
 """An answer held against a value: silence where they agree, else a message that helps without telling the value.
 
-The self-checks of the exercises (`qpatch.checks`) are made of these; nothing here knows an exercise.
+The self-checks of the exercises (`book.checks`) are made of these; nothing here knows an exercise.
 """
 
 from __future__ import annotations

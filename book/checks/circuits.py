@@ -7,8 +7,8 @@ from functools import partial, reduce
 import numpy as np
 import torch
 
+from book.checks.compare import call, fail_unless, same, same_function, same_set, to_number, to_values
 from qpatch import ansatz, engine
-from qpatch.checks.compare import call, fail_unless, same, same_function, same_set, to_number, to_values
 from qpatch.config import RunConfig, valid_strides
 from qpatch.curvature.power import dense_hessian
 from qpatch.engine import blocks, gates

@@ -11,11 +11,11 @@ from matplotlib.colors import LightSource, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from scipy.interpolate import RegularGridInterpolator
 
+from book.show import plots
 from qpatch.landscape.lines import Profile
 from qpatch.landscape.planes import Plane
 from qpatch.runs.readings import Slice, stored_slices
 from qpatch.runs.store import RunFolder
-from qpatch.show import plots
 
 LOW_COLOR, HIGH_COLOR = "#FFFFFF", "#8C8C8C"  # of surfaces: as the contour maps are shaded
 VIEW = {"elev": 32, "azim": -60}
@@ -26,13 +26,8 @@ def draw_plane(
 ) -> Axes:
     """Contours of a loss ``(len(y), len(x))`` on a plane, or on a stored one, its path if it has one, and its origin.
 
-    Args:
-        ax: to draw on.
-        plane: the plane.
-        x, y, loss: the grid.
-        levels: of the contours; give the same to pictures that are to be compared. None for `plots.contour_levels`.
-        best: the trajectory's row that gets the star.
-        title: if not the plane's name and what share of the trajectory's variance it holds.
+    Pictures that are to be compared need the same ``levels``; None are those of `plots.contour_levels`. The star is at
+    the trajectory's row ``best``. The title is the plane's name and the share of the variance that it holds.
     """
     plots.draw_contours(ax, x, y, loss, levels)
     if len(plane.trajectory):
@@ -46,12 +41,12 @@ def draw_plane(
 
 def draw_slices(figure: Figure, run: RunFolder) -> Figure:
     """The planes of a run's slices stage, at the same contours and in the same units, two a row."""
-    slices, best = stored_slices(run), run.record("train")["best_epoch"] + 1
+    slices = stored_slices(run)
     levels = plots.contour_levels(np.stack([each.loss for each in slices]))
     axes = figure.subplots(2, 2, sharex=True, sharey=True)
     for ax, each in zip(axes.flat, slices, strict=True):
         held = f"{100 * each.ratios.sum():.2g} % of the path, {100 * each.of_most:.2g} % of the curvature"
-        draw_plane(ax, each, each.x, each.y, each.loss, levels, best, title=f"{each.name}\n{held}")
+        draw_plane(ax, each, each.x, each.y, each.loss, levels, each.best, title=f"{each.name}\n{held}")
         ax.set_aspect("equal")
         ax.label_outer()
     return figure
@@ -90,11 +85,7 @@ def path_heights(plane: Plane, x, y, loss) -> np.ndarray:
 def draw_profile(ax: Axes, profile: Profile, color: str = plots.INK, ls: str = "-", in_length: bool = True) -> Axes:
     """The loss along a line, the interpolation of its ends (dotted), and the barrier (an arrow) where it shows.
 
-    Args:
-        ax: to draw on.
-        profile: what `lines.evaluate_line` found.
-        color, ls: of the line.
-        in_length: whether the abscissa is the distance in parameter units, or t, which puts all ends at 0 and 1.
+    The abscissa is the distance in parameter units, or, not ``in_length``, t, which puts all ends at 0 and 1.
     """
     unit = profile.length if in_length else 1.0
     between = (profile.t >= 0) & (profile.t <= 1)

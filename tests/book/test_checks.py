@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from book.checks import CHECKS, check
+from book.checks.compare import AnswerError, call, same, same_function, same_set, to_number
 from book.site.exercises import LEVELS, all_exercises, answers
-from qpatch.checks import CHECKS, check
-from qpatch.checks.compare import AnswerError, call, same, same_function, same_set, to_number
 from qpatch.files import PROJECT
 
 ALL = all_exercises()
