@@ -14,6 +14,7 @@ qpatch.address = (() => {
     batch: { name: "Images of each digit a step", values: [5, 10, 20, 60], first: 10 },
     schedule: { name: "Rate goes", values: ["swinging", "constant"], first: "swinging" },
   };
+  const phrase = (key, value) => key === "patches" ? `${value} patches` : `${FIELDS[key].name.toLowerCase()} ${value}`;
   const initial = () => ({
     digits: [0, 1, 2, 3], ...Object.fromEntries(Object.entries(FIELDS).map(([key, { first }]) => [key, first])),
     change: "", to: "", stop: 15, step: 0,
@@ -57,5 +58,5 @@ qpatch.address = (() => {
     return `#${given}`;
   }
 
-  return { EPOCHS, STOPS, FIELDS, initial, settingsOf, parse, format, read };
+  return { EPOCHS, STOPS, FIELDS, phrase, initial, settingsOf, parse, format, read };
 })();

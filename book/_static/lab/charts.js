@@ -7,12 +7,13 @@ qpatch.charts = colors => {
   const isPlain = value => value === 0 || (Math.abs(value) >= 1e-3 && Math.abs(value) < 1e4);
   const short = value => isPlain(value) ? `${Number(value.toPrecision(2))}` : value.toExponential(0);
 
-  /* About five round numbers of an interval; powers of ten of a logarithmic one. */
+  /* About five round numbers of an interval; of a logarithmic one powers of ten, or more where these are too few. */
   function ticks([low, high], isLog) {
     if (isLog) {
-      const first = Math.ceil(Math.log10(low)), last = Math.floor(Math.log10(high));
-      if (last > first) return Array.from({ length: last - first + 1 }, (_, i) => 10 ** (first + i));
-      return [low, high];
+      const first = Math.floor(Math.log10(low)), powers = Array.from({ length: 9 }, (_, i) => 10 ** (first + i));
+      const inside = factors => powers.flatMap(power => factors.map(factor => factor * power))
+        .filter(value => value >= low && value <= high);
+      return inside([1]).length > 1 ? inside([1]) : inside([1, 2, 5]);
     }
     const rough = (high - low) / 5, power = 10 ** Math.floor(Math.log10(rough));
     const step = power * [1, 2, 5, 10].find(factor => factor * power >= rough);

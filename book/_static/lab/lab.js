@@ -115,9 +115,8 @@ qpatch.register("lab", (box, data) => {
     }));
   }
   const describe = () => `${state.patches} patches, depth ${state.depth}, digits ${state.digits.join(" ")}.`
-    + (state.change ? ` Beside it one with ${nameOf(state.change)} ${state.to}.` : "");
-  const nameOf = key => address.FIELDS[key].name.toLowerCase();
-  const differs = ({ isSecond }) => `${nameOf(state.change)} ${isSecond ? state.to : state[state.change]}`;
+    + (state.change ? ` Beside it one with ${address.phrase(state.change, state.to)}.` : "");
+  const differs = ({ isSecond }) => address.phrase(state.change, isSecond ? state.to : state[state.change]);
 
   // -- controls ---------------------------------------------------------------------------------------------------
 
@@ -216,8 +215,8 @@ qpatch.register("lab", (box, data) => {
     make("div", { class: "ql-run ql-tools" }, runButton, resetButton), about,
     make("div", { class: "qx-panels" }, ...curves())];
   const whole = () => [
-    make("div", { class: "ql-story", role: "group", "aria-label": "The paper's story in five clicks" }, ...storyButtons),
-    aim,
+    make("div", { class: "ql-story", role: "group", "aria-label": "The paper's story in five clicks" },
+      ...storyButtons), aim,
     make("fieldset", { class: "ql-digits" }, make("legend", {}, "Digits, two to eight"),
       ...boxes.map((input, d) => make("label", {}, input, String(d)))),
     make("div", { class: "qx-controls" }, ...Object.values(selects).map(select => select.element), stopChoice.element,
