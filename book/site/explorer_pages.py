@@ -10,7 +10,8 @@ import html
 import json
 from collections.abc import Sequence
 
-from book.show import tables
+from book.show import plots, tables
+from book.site import explorers
 from book.site.reports import report_title
 from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import summary
@@ -27,6 +28,13 @@ def patch_explorer(data: dict) -> str:
 def run_explorer(data: dict) -> str:
     """The run explorer for `explorers.explorer_data`."""
     return _explorer("runs", "Run explorer", data)
+
+
+def laboratory(state: dict | None = None) -> str:
+    """The page on which a model trains (`book/_static/lab`), or the small form of it that shows one state only."""
+    form = {"form": "whole"} if state is None else {"form": "small", "state": state}
+    colors = explorers.COLORS | {"other": plots.OTHER_COLOR, "patches": plots.PATCH_COLORS}
+    return _explorer("lab", "Laboratory", form | {"colors": colors})
 
 
 def _explorer(kind: str, label: str, data: dict) -> str:

@@ -25,6 +25,8 @@ from qpatch.study.claims import comparable_sets
 
 HARDEST = 12  # images shown of a run
 SHOWN = ("train", "hessian", "landscape", "spectrum")  # stages
+COLORS = {"start": plots.START_COLOR, "best": plots.BEST_COLOR, "end": plots.END_COLOR, "path": plots.PATH_COLOR}
+COLORS |= {"grid": plots.GRID_COLOR, "ink": plots.INK}
 COLUMNS = ("n_patches", "depth", "n_parameters", "best_epoch", "train_loss", "test_loss", "test_accuracy", "lambda_max")
 
 
@@ -95,9 +97,8 @@ def explorer_data(runs: Sequence[RunFolder], answers: dict[str, tuple[Split, Pre
         folder: leads from the page to the run reports.
     """
     groups = sorted(comparable_sets(runs), key=lambda group: not any(run.config.is_paper_run for run in group))
-    colors = {"start": plots.START_COLOR, "best": plots.BEST_COLOR, "end": plots.END_COLOR, "path": plots.PATH_COLOR}
     return {
-        "colors": colors | {"grid": plots.GRID_COLOR, "ink": plots.INK},
+        "colors": COLORS,
         "first": most_complete(runs).run_id,
         "sets": [
             {"label": label, "runs": [run_data(run, *answers[run.run_id], folder) for run in group]}

@@ -3,6 +3,7 @@
 * Before a build it executes chapters and run reports (`book.site.execution`), so that the table of contents finds
   these and Sphinx has only to read.
 * plotly.js and MathJax come from the installed packages into the site: no page asks another host for anything.
+* The page on which a model trains gets its digits, and its engine the numbers that it is tested against.
 * Every chapter can be downloaded as an executed notebook.
 * Links to the repository and launch buttons appear where the environment names the repository's address.
 * The site's address leads to the title page.
@@ -30,6 +31,8 @@ from book.site.myst import collect_labels
 REPOSITORY_VARIABLE = "QPATCH_REPOSITORY_URL"
 BRANCH_VARIABLE = "QPATCH_REPOSITORY_BRANCH"
 EXPLORER_SCRIPTS = ("explorer.js", "patch_explorer.js", "run_explorer.js", "run_table.js")  # in this order
+LAB_ENGINE, LAB_VIEW = "digits physics training curvature worker", "charts views pad story address team lab"
+LAB_SCRIPTS = tuple(f"lab/{part}.js" for part in f"{LAB_ENGINE} {LAB_VIEW}".split())  # likewise
 FRONT_DOOR = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -58,6 +61,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("html-page-context", name_sidebar_toggles, priority=600)  # after the theme has made its functions
     app.connect("html-page-context", repair_roles)
     app.connect("build-finished", ship_scripts)
+    app.connect("build-finished", ship_lab)
     app.connect("build-finished", write_front_door)
     app.connect("build-finished", write_downloads)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -160,6 +164,10 @@ def add_scripts(app: Sphinx, pagename: str, templatename: str, context: dict, do
         app.add_css_file("explorer.css")
         for name in EXPLORER_SCRIPTS:
             app.add_js_file(name, loading_method="defer")
+    if 'data-explorer="lab"' in body:
+        app.add_css_file("lab/lab.css")
+        for name in LAB_SCRIPTS:
+            app.add_js_file(name, loading_method="defer")
 
 
 def name_sidebar_toggles(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
@@ -192,6 +200,14 @@ def write_front_door(app: Sphinx, error: Exception | None) -> None:
     if error is None and app.builder.format == "html":
         text = FRONT_DOOR.format(page=app.config.master_doc, title=html.escape(app.config.html_title))
         (Path(app.outdir) / "index.html").write_text(text, encoding="utf-8")
+
+
+def ship_lab(app: Sphinx, error: Exception | None) -> None:
+    """Write the digits and the reference numbers of the page on which a model trains; see `book.site.lab`."""
+    from book.site import lab
+
+    if error is None and app.builder.format == "html":
+        lab.write_lab(Path(app.outdir) / "_static")
 
 
 def ship_scripts(app: Sphinx, error: Exception | None) -> None:

@@ -9,7 +9,7 @@ from test_site import SITE
 
 from book.site.browser import serve
 
-PATCHES, RUNS = "book/paper/patches.html", "book/explore.html"
+PATCHES, RUNS, LAB = "book/paper/patches.html", "book/explore.html", "book/lab.html"
 TWIN = ".tag_static-twin img"
 
 
@@ -17,24 +17,6 @@ TWIN = ".tag_static-twin img"
 def address():
     with serve(SITE) as address:
         yield address
-
-
-@pytest.fixture
-def open_page(browser):
-    """A function from an address and a context's options to the page; at the end no script must have failed."""
-    contexts, problems = [], []
-
-    def open_page(url: str, **options):
-        contexts.append(browser.new_context(**options))
-        page = contexts[-1].new_page()
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.goto(url, wait_until="load")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not problems, "\n".join(problems)
 
 
 @pytest.fixture
@@ -219,7 +201,7 @@ def _twin_stands_in(page):
     expect(page.locator(TWIN).last).to_be_visible()
 
 
-@pytest.mark.parametrize("path", [PATCHES, RUNS])
+@pytest.mark.parametrize("path", [PATCHES, RUNS, LAB])
 def test_static_twins(open_page, address, path):
     live = open_page(f"{address}/{path}")
     expect(live.locator(".qpatch-explorer")).to_be_visible()
@@ -246,7 +228,7 @@ def test_the_table_needs_no_script(open_page, address):
         assert (SITE / "book" / link.get_attribute("href")).is_file()
 
 
-@pytest.mark.parametrize("path", [PATCHES, RUNS])
+@pytest.mark.parametrize("path", [PATCHES, RUNS, LAB])
 def test_pages_work_from_a_disk(open_page, path):
     page = open_page((SITE / path).as_uri())
     expect(page.get_by_role("status")).to_contain_text("patches")
