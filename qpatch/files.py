@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import uuid
 from pathlib import Path
@@ -64,8 +65,59 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     """Write tensors of any device into a safetensors file."""
     from safetensors.torch import save
 
-    write_atomically(path, save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}))
+    write_atomically(path, save(_on_cpu(tensors)))
+
+
+def _on_cpu(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def set_aside(path: Path, why: str, name: Path | None = None) -> None:
+    """Give a file or folder the first free name ``<name>.aside-<number>``, and say so; ``name`` is by default its own."""
+    names = ((name or path).with_name(f"{(name or path).name}.aside-{number}") for number in itertools.count(1))
+    aside = path.rename(next(free for free in names if not free.exists()))
+    print(f"{path} {why}; it is now {aside}, and computed again")
+
+
+class Kept:
+    """A folder of tensors that a later call goes on from, each file with a digest of its contents and of its place.
+
+    What was altered since it was written, or was written under another name or ``stamp``, is set aside and not read.
+    """
+
+    SEAL = slice(35, 99)  # of a safetensors file: the first value of its metadata, 64 digits
+
+    def __init__(self, folder: Path, stamp: bytes = b""):
+        self.folder, self.stamp = folder, stamp
+
+    def write(self, name: str, tensors: dict[str, torch.Tensor]) -> None:
+        """Keep tensors of any device under a name, which may have a folder in it."""
+        from safetensors.torch import save
+
+        contents = save(_on_cpu(tensors), {"sha256": "0" * 64})
+        write_atomically(self.file(name), self._sealed(name, contents))
+
+    def read(self, name: str) -> dict[str, torch.Tensor] | None:
+        """The tensors that are kept under a name; None where there are none."""
+        from safetensors.torch import load
+
+        file = self.file(name)
+        if not file.exists():
+            return None
+        contents = file.read_bytes() if file.is_file() else b""
+        if contents and contents == self._sealed(name, contents):
+            return load(contents)
+        set_aside(file, "was altered after it was written", self.folder.with_name(f"{self.folder.name}-{file.name}"))
+        return None
+
+    def file(self, name: str) -> Path:
+        return self.folder / f"{name}.safetensors"
+
+    def _sealed(self, name: str, contents: bytes) -> bytes:
+        before, after = contents[: self.SEAL.start], contents[self.SEAL.stop :]
+        digest = hashlib.sha256(b"\0".join([self.stamp, name.encode(), before, after])).hexdigest()
+        return before + digest.encode() + after

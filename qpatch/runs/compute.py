@@ -47,13 +47,13 @@ class Work:
 
     def kept(self, product: Operator, name: str) -> KeptProducts:
         """A matrix whose products are kept under a name."""
-        self.kept_parts.append(curvature.KeptProducts(product, self.progress.file(name)))
+        self.kept_parts.append(curvature.KeptProducts(product, self.progress, name))
         return self.kept_parts[-1]
 
     def grid(self, name: str, loss: PointLoss, plane: Plane, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Losses on a plane's grid, ``(len(y), len(x))``, whose rows are kept under a name."""
         belongs_to = {"x": x, "y": y, "axes": plane.axes, "origin": plane.origin}
-        rows = GridRows(self.progress.file(f"{name}.safetensors"), belongs_to)
+        rows = GridRows(self.progress, name, belongs_to)
         self.kept_parts.append(rows)
         return landscape.evaluate_grid(loss, plane, x, y, done=rows.load(), on_row=rows.save, progress=True)
 

@@ -19,6 +19,7 @@ from qpatch.curvature.loss import LossCurvature
 from qpatch.curvature.power import power_iteration
 from qpatch.curvature.products import KeptProducts
 from qpatch.data import Dataset, Split, stratified_subset
+from qpatch.files import Kept
 from qpatch.model import flat
 from qpatch.model.qnn import PatchQNN
 from qpatch.model.training import Trainer
@@ -427,10 +428,10 @@ def test_the_best_model_keeps_the_precision_of_its_training(shapes):
 
 def test_rows_survive_a_plane_that_moved_by_rounding_and_no_other(tmp_path):
     axes, done = {"x": np.linspace(-1, 2, 4), "y": np.linspace(0, 5, 4)}, np.ones((2, 4))
-    GridRows(tmp_path / "rows.safetensors", axes).save(done)
+    GridRows(Kept(tmp_path), "rows", axes).save(done)
 
     def load(**changed):
-        return GridRows(tmp_path / "rows.safetensors", axes | changed).load()
+        return GridRows(Kept(tmp_path), "rows", axes | changed).load()
 
     assert np.array_equal(load(x=axes["x"] + 1e-9), done)
     assert load(x=axes["x"] + 1e-3) is None
@@ -441,11 +442,11 @@ def test_the_time_of_rows_is_that_of_all_calls_that_computed_them(tmp_path, monk
     """Two calls of 7 and 5 seconds, by a clock that the test turns."""
     clock = iter([100.0, 107.0, 200.0, 205.0, 300.0])
     monkeypatch.setattr("qpatch.runs.progress.time", SimpleNamespace(perf_counter=lambda: next(clock)))
-    GridRows(tmp_path / "rows.safetensors", {}).save(np.ones((1, 4)))
-    resumed = GridRows(tmp_path / "rows.safetensors", {})
+    GridRows(Kept(tmp_path), "rows", {}).save(np.ones((1, 4)))
+    resumed = GridRows(Kept(tmp_path), "rows", {})
     assert len(resumed.load()) == 1
     assert resumed.earlier == 7
     resumed.save(np.ones((2, 4)))
-    last = GridRows(tmp_path / "rows.safetensors", {})
+    last = GridRows(Kept(tmp_path), "rows", {})
     assert len(last.load()) == 2
     assert last.earlier == 12
