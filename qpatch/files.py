@@ -1,13 +1,17 @@
-"""Files that are there whole or not at all, their digests, and the project's folder."""
+"""Files that are there whole or not at all, what is kept of unfinished work, the project's folder."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import filelock
 
 if TYPE_CHECKING:
     import torch
@@ -19,23 +23,60 @@ class ResultError(RuntimeError):
     """Results that are missing, damaged, in use or cannot be written; the message names the file and the remedy."""
 
 
+@contextlib.contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Within the block an error of the operating system means that something cannot be written: a `ResultError`."""
+    try:
+        yield
+    except filelock.Timeout:  # an OSError, too
+        raise
+    except OSError as error:
+        raise ResultError(
+            f"cannot write to {error.filename or path} ({error.strerror}); make that possible, or set QPATCH_RESULTS to"
+            f" a folder that you can write to"
+        ) from error
+
+
+def locked(file: Path, timeout: float = -1) -> contextlib.AbstractContextManager:
+    """A lock, held until the block or the process ends, which all who may write its folder can take.
+
+    Raises:
+        filelock.Timeout: another process holds it, after so many seconds; -1 waits.
+        ResultError: it cannot be written.
+    """
+    with writable(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return filelock.FileLock(file, timeout=timeout, mode=0o666).acquire()
+
+
 def write_atomically(path: Path, contents: bytes) -> None:
     """Write a file so that it is there whole or not at all, also after a crash, whoever else writes it.
 
-    What a process leaves that is killed meanwhile is a file ``.<name>.<random>.part``.
+    What a process leaves that is killed meanwhile is a file ``.<name>.<random>.part``; `clear_parts` takes it away.
+    ResultError where it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with part.open("xb") as file:
-            file.write(contents)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        _flush_folder(path.parent)
-    except BaseException:
+    with writable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            set_aside(path, "is a folder in the place of a file")
+        try:
+            with part.open("xb") as file:
+                file.write(contents)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+            _flush_folder(path.parent)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+
+
+def clear_parts(folder: Path) -> None:
+    """Take away what killed writers left in a folder and below, for one who holds its lock."""
+    for part in folder.rglob(".*.part"):
         part.unlink(missing_ok=True)
-        raise
 
 
 def _flush_folder(folder: Path) -> None:
@@ -50,17 +91,6 @@ def _flush_folder(folder: Path) -> None:
 
 
 # safetensors brings PyTorch with it, which whoever only asks about files does not need.
-def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors file; ResultError where it is damaged."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ResultError(f"{path} is damaged ({error}); delete it, and what it held is computed again") from error
-
-
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     """Write tensors of any device into a safetensors file."""
     from safetensors.torch import save
@@ -77,7 +107,7 @@ def sha256(path: Path) -> str:
 
 
 def set_aside(path: Path, why: str, name: Path | None = None) -> None:
-    """Give a file or folder the first free name ``<name>.aside-<number>``, and say so; ``name`` is by default its own."""
+    """Give a file or folder the first free name ``<name>.aside-<number>``, and say so."""
     names = ((name or path).with_name(f"{(name or path).name}.aside-{number}") for number in itertools.count(1))
     aside = path.rename(next(free for free in names if not free.exists()))
     print(f"{path} {why}; it is now {aside}, and computed again")

@@ -139,6 +139,14 @@ def store_slices(run: RunFolder, parameters: dict | None = None) -> None:
     run.write_record("slices", parameters or {"n_points": 3}, 1.0, MACHINE, **values)
 
 
+def store_flatness(run: RunFolder, parameters: dict | None = None) -> None:
+    """The best epoch alone, as where the training loss never falls to that of the record."""
+    best = {"epoch": run.record("train")["best_epoch"]}
+    values = {f"{name}_{what}": 4.0 for name in ("hessian", "gauss_newton") for what in ("max", "trace", "error")}
+    run.write_csv("flatness.csv", pd.DataFrame([best | values]))
+    run.write_record("flatness", parameters or {"loss": 0.01}, 1.0, MACHINE, images_used=60)
+
+
 def flip_byte(file: Path, position: int = -1) -> None:
     contents = bytearray(file.read_bytes())
     contents[position] ^= 0xFF

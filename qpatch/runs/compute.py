@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qpatch import curvature, landscape
 from qpatch.config import RunConfig
 from qpatch.data import Dataset, Split, load_dataset, stratified_subset
-from qpatch.files import ResultError, sha256
+from qpatch.files import ResultError, clear_parts
 from qpatch.runs import provenance
 from qpatch.runs.device import choose_device
 from qpatch.runs.progress import GridRows, Progress
@@ -116,6 +116,7 @@ def _framed(stage: Stage, config: RunConfig, device: str, data, replace: bool, g
             return run
         if not replace:
             run.refuse_to_replace([stage.name], values)
+        clear_parts(run.path)
         began, code = time.perf_counter(), provenance.code_version()
         inputs = _inputs(run, stage)
         images = data or load_dataset(config)
@@ -140,20 +141,15 @@ def _framed(stage: Stage, config: RunConfig, device: str, data, replace: bool, g
 
 
 def _inputs(run: RunFolder, stage: Stage) -> dict[str, str]:
-    """Digests of the files that a stage reads, which must be those that the training left."""
-    if not stage.needs:
-        return {}
-    if run.state("train") != "done":
-        raise ResultError(f"{run.run_id}: the {stage.name} stage needs a finished training; run the train stage first")
-    stated, found = run.record("train")["outputs"], {}
+    """Digests of the files that a stage reads, which must be there as the training left them."""
+    if stage.needs and (reason := run.reason("train")):
+        raise ResultError(
+            f"{run.run_id}: the {stage.name} stage needs a finished training, and there is {reason}; get that back, or"
+            f" {run.remedy('train')}"
+        )
     for name in stage.needs:
-        found[name] = sha256(run.existing(name))
-        if found[name] != stated[name]:
-            raise ResultError(
-                f"{run.file(name)} is not the file that the training left; get that one back, or train again with"
-                f" 'qpatch run {run.config.command_options} --stage train --force'"
-            )
-    return found
+        run.existing(name)
+    return {name: run.record("train")["outputs"][name] for name in stage.needs}
 
 
 def _digest(run: RunFolder, stage: Stage, images: Dataset) -> str:

@@ -1,19 +1,23 @@
-"""Records and files of a run held against what they must be: the schema of the records, digests, headline numbers."""
+"""Records and files of a run held against what they must be: the schema of the records, headline numbers."""
 
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import lazy_loader
 from jsonschema import Draft202012Validator
 
-from qpatch.files import sha256
+from qpatch.files import ResultError
 from qpatch.runs.stage import POSITIVE, TEXT, WHOLE, Stage, record_of
 from qpatch.runs.stages import STAGES
-from qpatch.runs.store import SCHEMA, RunFolder
+
+if TYPE_CHECKING:
+    from qpatch.runs.store import RunFolder
 
 np = lazy_loader.load("numpy")
 
+SCHEMA = 1  # of the records
 VERSION = TEXT | {"pattern": r"^\d+\.\d+\.\d+(\+\S{7,})?$"}  # of the package, and the commit if it is known
 DIGEST = TEXT | {"pattern": r"^[0-9a-f]{64}$"}
 # Python and NumPy are named since the second version of the code; older records do without.
@@ -35,37 +39,39 @@ def _validator(stage: str) -> Draft202012Validator:
 
 def record_problems(stage: str, record: dict) -> list[str]:
     """What a stage's record lacks, has too much, or states that cannot be; in words, each with its place."""
-    errors = sorted(_validator(stage).iter_errors(record), key=lambda error: [str(part) for part in error.path])
+    try:
+        errors = sorted(_validator(stage).iter_errors(record), key=lambda error: [str(part) for part in error.path])
+    except RecursionError:
+        return [f"{stage}.json: nested too deep"]
     return [f"{stage}.json: {'/'.join(map(str, error.path)) or 'record'}: {error.message}" for error in errors]
 
 
 def run_problems(run: RunFolder) -> list[str]:
     """What is wrong with one run: unreadable or stale records, missing fields, altered files, impossible values."""
-    found = []
-    for stage in STAGES:
-        if not (run.path / f"{stage}.json").exists():
-            continue
-        if run.state(stage) != "done":
-            found.append(f"the {stage} stage is {run.state(stage)}: {run.reason(stage)}; {run.remedy}")
-        elif wrong := record_problems(stage, run.record(stage)):
-            found += [f"{problem}; {run.remedy}" for problem in wrong]
-        else:
-            found += _altered(run, stage)
+    there = [stage for stage in STAGES if run.record_file(stage).exists()]
+    if there and run.state("train") != "done":  # what the others are follows from it
+        there = ["train"]
+    found = [
+        f"the {stage} stage is {run.state(stage)}: {run.reason(stage)}; {run.remedy(stage)}"
+        for stage in there
+        if run.state(stage) != "done"
+    ]
     return [f"{run.run_id}: {problem}" for problem in found or headline_problems(run)]
 
 
-def _altered(run: RunFolder, stage: str) -> list[str]:
-    outputs = run.record(stage)["outputs"]
-    altered = [name for name, digest in outputs.items() if run.file(name).exists() and sha256(run.file(name)) != digest]
-    return [f"{name} was altered after it was written; delete {stage}.json and {run.remedy}" for name in altered]
-
-
 def headline_problems(run: RunFolder) -> list[str]:
-    """What the files of a run's finished stages say otherwise than its records, or what cannot be."""
-    try:
-        return [problem for stage in STAGES.values() if run.record(stage.name) for problem in _problems(stage, run)]
-    except (KeyError, ValueError, TypeError, IndexError) as error:  # a table without a column, or without numbers
-        return [f"its files cannot be read as results ({type(error).__name__}: {error}); {run.remedy}"]
+    """What the files of a run's finished stages say otherwise than its records, or what cannot be, with the remedy."""
+    found = []
+    for stage in STAGES.values():
+        if run.record(stage.name):
+            try:
+                with run.reading(*stage.leaves):  # a table without a column, or without numbers
+                    problems = list(_problems(stage, run))
+            except ResultError as error:
+                found.append(str(error))
+            else:
+                found += [f"{problem}; {run.undo(stage.name)}" for problem in problems]
+    return found
 
 
 def _problems(stage: Stage, run: RunFolder) -> list[str]:

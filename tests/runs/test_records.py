@@ -2,7 +2,16 @@
 
 import numpy as np
 import pytest
-from helpers import MACHINE, TINY, store_hessian, store_landscape, store_slices, store_spectrum, store_training
+from helpers import (
+    MACHINE,
+    TINY,
+    store_flatness,
+    store_hessian,
+    store_landscape,
+    store_slices,
+    store_spectrum,
+    store_training,
+)
 
 from qpatch.runs.records import record_problems
 from qpatch.runs.stages import STAGES
@@ -18,6 +27,7 @@ def records() -> dict[str, dict]:
     store_landscape(run, [-1.0, 0.0, 1.0], [0.0, 2.0], GRID)
     store_spectrum(run)
     store_slices(run)
+    store_flatness(run)
     return {stage: run.record(stage) for stage in STAGES}
 
 

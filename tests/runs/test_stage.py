@@ -65,7 +65,10 @@ def test_its_files_are_checked_against_its_record(run):
     record = run.record("norm")
     run.write_csv("norm.csv", pd.DataFrame({"norm": [0.0]}))
     run.write_record("norm", record["parameters"], 1.0, record["machine"], norm=1.0)
-    assert run_problems(run) == [f"{TINY.run_id}: norm.csv says otherwise"]
+    (problem,) = run_problems(run)
+    assert problem.startswith(
+        f"{TINY.run_id}: norm.csv says otherwise; delete {run.path / 'norm.json'} and run 'qpatch"
+    )
 
 
 def test_its_parameters_are_those_of_the_command_line(run):

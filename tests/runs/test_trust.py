@@ -2,15 +2,23 @@
 
 import contextlib
 import functools
+import json
+import os
+import re
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from helpers import TINY, flip_byte
 from safetensors import safe_open
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
+from qpatch.cli import app
 from qpatch.curvature.loss import LossCurvature
 from qpatch.curvature.products import KeptProducts
+from qpatch.files import sha256
 from qpatch.model import flat
 from qpatch.runs import compute_stage, train
 from qpatch.runs.stages import STAGES
@@ -136,3 +144,131 @@ def test_a_kept_product_that_was_changed_is_not_believed(whole, shapes, monkeypa
 
 
 # -- records ------------------------------------------------------------------------------------------------------
+
+
+def qpatch(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def record_with(**changes):
+    return lambda record: record | changes
+
+
+def reworded(file, change):
+    file.write_text(json.dumps(change(json.loads(file.read_text()))))
+
+
+def altered(stage, change):
+    """Another record, whatever it says of its stage."""
+    return lambda run: reworded(run.path / f"{stage}.json", change)
+
+
+def forged(name, text):
+    """Another table, with its digest in the record."""
+
+    def damage(run):
+        run.file(name).write_text(text(run.file(name).read_text()))
+        stage = next(stage for stage in STAGES if name in STAGES[stage].leaves)
+        digest = {name: sha256(run.file(name))}
+        altered(stage, lambda record: record | {"outputs": record["outputs"] | digest})(run)
+
+    return damage
+
+
+def folder_in_place_of(name):
+    def damage(run):
+        (run.path / name).unlink()
+        (run.path / name).mkdir()
+
+    return damage
+
+
+def text_in(name, contents):
+    return lambda run: run.file(name).write_bytes(contents)
+
+
+def copied(run, name):
+    shutil.copytree(run.path, run.path.with_name(name))
+
+
+LEAVES = [name for stage in ("train", "hessian", "landscape") for name in STAGES[stage].leaves]
+DAMAGES = {
+    **{f"a flipped byte in {name}": lambda run, name=name: flip_byte(run.file(name)) for name in LEAVES},
+    **{f"no {name}": lambda run, name=name: (run.path / name).unlink() for name in ("history.csv", "best.safetensors")},
+    **{f"{name} a folder": folder_in_place_of(name) for name in ("train.json", "history.csv", "landscape.json")},
+    "half a record": lambda run: os.truncate(run.path / "hessian.json", 100),
+    "half the record of the training": lambda run: os.truncate(run.path / "train.json", 100),
+    "nested without end": text_in("landscape.json", b"[" * 100_000),
+    "a list": text_in("hessian.json", b"[1, 2]"),
+    "nested deep": altered("hessian", lambda record: record | {"config": json.loads('{"a":' * 400 + "1" + "}" * 400)}),
+    "no machine": altered("train", lambda record: {key: value for key, value in record.items() if key != "machine"}),
+    "outputs a list": altered("train", record_with(outputs=[1])),
+    "parameters a list": altered("landscape", record_with(parameters=[1])),
+    "another configuration": altered("landscape", record_with(config={})),
+    "a wrong eigenvalue": altered("hessian", record_with(lambda_max=-1.0)),
+    "a wrong best epoch": altered("train", record_with(best_epoch=-1)),
+    "no columns": forged("history.csv", lambda text: text.replace("train_loss", "trainloss")),
+    "text for numbers": forged("landscape.csv", lambda text: text.replace("\n0.", "\nabout 0.").replace("\n-", "\nn")),
+    "no table": forged("eigenvalue.csv", lambda text: ""),
+    "not finite": forged("eigenvalue.csv", lambda text: text + "nan,nan\n"),
+    "a copy": lambda run: copied(run, "backup"),
+    "all records unreadable": lambda run: [os.truncate(run.path / f"{stage}.json", 9) for stage in STAGES3],
+    "tables of nonsense": lambda run: (run.path.parent / "tables" / "stages.csv").write_bytes(b'"\xff'),
+    "a newer schema": altered("hessian", record_with(schema=99, invented=True)),
+}
+STAGES3 = ("train", "hessian", "landscape")
+
+
+def follow(remedy, monkeypatch, tmp_path):
+    """Do what a problem's remedy says, to the letter."""
+    if found := re.search(r"delete (\S+) and run", remedy):
+        Path(found[1]).unlink()
+    if found := re.search(r"move (\S+) out of the results", remedy):
+        shutil.move(found[1], tmp_path / "elsewhere")
+    elif found := re.search(r"run 'qpatch ([^']*)'", remedy):
+        result = qpatch(*found[1].split())
+        assert result.exit_code == 0, result.output
+        assert "nothing to do" not in result.output
+    elif "set QPATCH_RESULTS to another folder" in remedy:
+        (tmp_path / "mine").mkdir(exist_ok=True)
+        monkeypatch.setenv("QPATCH_RESULTS", str(tmp_path / "mine"))
+    else:
+        pytest.fail(f"no remedy in {remedy!r}")
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Stages of a run computed where the test is, not in kernels, and not measured before."""
+
+    def execute(run, stage, parameters, manager, replace=False):
+        own = STAGES[stage].own_values({name: value for name, value in parameters.items() if name != "device"})
+        compute_stage(stage, run.config, "cpu", replace=replace, **own)
+
+    monkeypatch.setattr("qpatch.runs.execution.execute_stage", execute)
+    monkeypatch.setattr("qpatch.runs.execution.kernel", lambda run: contextlib.nullcontext())
+    monkeypatch.setattr("qpatch.runs.estimate", lambda pending, *rest: {(c.run_id, s): 1.0 for c, s in pending})
+
+
+def three_stages(data):
+    train(TINY, "cpu", data)
+    compute_stage("hessian", TINY, "cpu", data, tolerance=0.01)
+    return compute_stage("landscape", TINY, "cpu", data, n_points=3)
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_every_remedy_that_is_printed_works(run_of, damage, in_this_process, monkeypatch, tmp_path):
+    """None is refused, does nothing or leaves a problem; nothing is a traceback; other runs are not held up."""
+    run = run_of(TINY, three_stages)
+    (run.path.parent / "tables").mkdir()
+    damage(run)
+    for _ in range(3):  # a training that is made anew may leave later stages behind
+        result = qpatch("check")
+        assert result.exit_code == 1
+        assert isinstance(result.exception, SystemExit)
+        problems = result.stderr.splitlines()
+        assert all(qpatch(command).exit_code == 0 for command in ("status", "tables"))
+        for problem in problems:
+            follow(problem, monkeypatch, tmp_path)
+        if qpatch("check").exit_code == 0:
+            return
+    pytest.fail(f"what is left is {qpatch('check').stderr}")
