@@ -144,8 +144,8 @@ def _inputs(run: RunFolder, stage: Stage) -> dict[str, str]:
     """Digests of the files that a stage reads, which must be there as the training left them."""
     if stage.needs and (reason := run.reason("train")):
         raise ResultError(
-            f"{run.run_id}: the {stage.name} stage needs a finished training, and there is {reason}; get that back, or"
-            f" {run.remedy('train')}"
+            f"{run.run_id}: the {stage.name} stage needs a finished training, which is"
+            f" {run.state('train')}: {reason}; {run.remedy('train')}"
         )
     for name in stage.needs:
         run.existing(name)

@@ -142,7 +142,7 @@ def test_parameters_of_another_training_are_refused(trained, shapes):
     """The file is altered after the training; a record of its Hessian would pass it off as the training's."""
     file = trained.file("best.safetensors")
     flip_byte(file)
-    with pytest.raises(ResultError, match=r"best\.safetensors is not the file that the training left"):
+    with pytest.raises(ResultError, match=r"which is stale: best\.safetensors was altered after it was written; run"):
         compute_stage("hessian", WILD, "cpu", data=shapes)
 
 
@@ -298,7 +298,8 @@ def test_hessian_of_a_subset_is_over_those_images_and_labelled_so(trained, shape
 def test_later_stages_need_a_training(shapes):
     for stage in ("hessian", "landscape", "spectrum", "slices"):
         with pytest.raises(
-            ResultError, match=f"the {stage} stage needs a finished training; run the train stage first"
+            ResultError,
+            match=f"the {stage} stage needs a finished training, which is missing: no rec",
         ):
             compute_stage(stage, WILD, "cpu", data=shapes)
 

@@ -1,16 +1,19 @@
 """Damage to what an unfinished run keeps and to what a finished one stores: none is believed, all is mended."""
 
 import contextlib
+import errno
 import functools
 import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
-from helpers import TINY, flip_byte
+from helpers import REPOSITORY, TINY, flip_byte, held_by_another_process
 from safetensors import safe_open
 from safetensors.torch import save_file
 from typer.testing import CliRunner
@@ -18,10 +21,12 @@ from typer.testing import CliRunner
 from qpatch.cli import app
 from qpatch.curvature.loss import LossCurvature
 from qpatch.curvature.products import KeptProducts
-from qpatch.files import sha256
+from qpatch.data import data_folder
+from qpatch.files import ResultError, locked, sha256
 from qpatch.model import flat
 from qpatch.runs import compute_stage, train
 from qpatch.runs.stages import STAGES
+from qpatch.runs.store import RunFolder, results_folder
 
 
 def rewrite(file, change):
@@ -212,11 +217,11 @@ DAMAGES = {
     "no table": forged("eigenvalue.csv", lambda text: ""),
     "not finite": forged("eigenvalue.csv", lambda text: text + "nan,nan\n"),
     "a copy": lambda run: copied(run, "backup"),
-    "all records unreadable": lambda run: [os.truncate(run.path / f"{stage}.json", 9) for stage in STAGES3],
+    "all records unreadable": lambda run: [os.truncate(run.path / f"{stage}.json", 9) for stage in THREE],
     "tables of nonsense": lambda run: (run.path.parent / "tables" / "stages.csv").write_bytes(b'"\xff'),
     "a newer schema": altered("hessian", record_with(schema=99, invented=True)),
 }
-STAGES3 = ("train", "hessian", "landscape")
+THREE = ("train", "hessian", "landscape")
 
 
 def follow(remedy, monkeypatch, tmp_path):
@@ -272,3 +277,106 @@ def test_every_remedy_that_is_printed_works(run_of, damage, in_this_process, mon
         if qpatch("check").exit_code == 0:
             return
     pytest.fail(f"what is left is {qpatch('check').stderr}")
+
+
+# -- what cannot be written, and by whom --------------------------------------------------------------------------
+
+FOLLOW = "import sys; from qpatch.cli import main; sys.argv = ['qpatch', *{arguments}]; main()"
+
+
+def as_another(script):
+    """Run a script as a user to whom permissions apply: the superuser gives up being above them."""
+    command = [sys.executable, "-c", script]
+    if not os.geteuid():
+        if not shutil.which("setpriv"):
+            pytest.skip("setpriv is not installed")
+        command = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search,-fowner", *command]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
+
+
+def test_a_run_with_nothing_to_do_succeeds_where_nothing_may_be_written(run_of):
+    run = run_of(TINY, three_stages)
+    for folder in (run.path.parent, run.path, run.cache):
+        folder.chmod(0o555)
+    stages = [word for stage in THREE for word in ("--stage", stage)]
+    arguments = ["run", *TINY.command_options.split(), "-p", "tolerance=0.01", "-p", "n_points=3", *stages]
+    done = as_another(FOLLOW.format(arguments=arguments))
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{TINY.run_id}: nothing to do\n", "")
+    run.path.chmod(0o755)
+    (run.path / "hessian.json").unlink()
+    refused = as_another(FOLLOW.format(arguments=["run", *TINY.command_options.split(), "--stage", "hessian"]))
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"qpatch: cannot write to {run.cache / 'run.lock'} (Permission denied); make that")
+    assert "Traceback" not in refused.stderr
+
+
+def test_locks_are_for_all_who_may_write_the_folder(results_folder):
+    """As in a group's folder: the first user's locks stay behind."""
+    if os.geteuid():
+        pytest.skip("only the superuser can make files that are another's")
+    run = RunFolder(TINY)
+    with run.locked(), locked(results_folder / "tables.lock"):
+        pass
+    for path in (results_folder, *results_folder.rglob("*")):
+        os.chown(path, 65534, 65534)
+        if path.is_dir():
+            path.chmod(0o777)
+    script = f"""
+from qpatch.config import RunConfig
+from qpatch.files import locked
+from qpatch.runs.store import RunFolder, results_folder
+with RunFolder(RunConfig.from_dict({TINY.to_dict()})).locked(), locked(results_folder() / "tables.lock"):
+    print("held")
+"""
+    second = as_another(script)
+    assert (second.stdout, second.stderr) == ("held\n", "")
+
+
+def test_the_next_writer_clears_what_a_killed_one_left(run_of, shapes):
+    run = run_of(TINY, three_stages)
+    parts = [run.path / ".hessian.json.0123.part", run.cache / "progress-train" / ".checkpoint.safetensors.4567.part"]
+    for part in parts:
+        part.parent.mkdir(exist_ok=True)
+        part.write_bytes(b"half")
+    with held_by_another_process(TINY, "stage.lock"), pytest.raises(ResultError, match="by another process"):
+        compute_stage("hessian", TINY, "cpu", shapes, tolerance=0.1, replace=True)
+    assert all(part.exists() for part in parts)  # it may be that one's
+    compute_stage("hessian", TINY, "cpu", shapes, tolerance=0.1, replace=True)
+    assert not any(part.exists() for part in parts)
+
+
+def test_a_full_disk_is_one_line(run_of, in_this_process, monkeypatch):
+    """No small disk can be had in a test: the system's answer is made up."""
+    run = run_of(TINY, three_stages)
+    (run.path / "hessian.json").unlink()
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = qpatch("run", *TINY.command_options.split(), "--stage", "hessian")
+    assert isinstance(result.exception, SystemExit)
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert re.match(r"qpatch: cannot write to .*\(No space left on device\); make that possible, or set", result.stderr)
+
+
+def test_a_newer_version_s_record_is_not_replaced_unless_told(run_of, shapes):
+    run = run_of(TINY, three_stages)
+    altered("hessian", record_with(schema=99, invented=True))(run)
+    before = (run.path / "hessian.json").read_bytes()
+    message = rf"{run.path / 'hessian.json'} is a record of schema 99, not 1; update qpatch, or set QPATCH_RESULTS"
+    with pytest.raises(ResultError, match=message):
+        compute_stage("hessian", TINY, "cpu", shapes)
+    refused = qpatch("run", *TINY.command_options.split(), "--stage", "hessian")
+    assert refused.exit_code == 1
+    assert re.search(message, refused.stderr)
+    assert (run.path / "hessian.json").read_bytes() == before
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("QPATCH_RESULTS", "~/mine")
+    monkeypatch.setenv("QPATCH_DATA", "~/data")
+    assert results_folder() == tmp_path / "mine"
+    assert data_folder("shapes") == tmp_path / "data" / "shapes"
