@@ -22,9 +22,9 @@ from qpatch.runs.notebooks import NotebookError
 from qpatch.runs.parameters import DEVICE, parse_parameters
 from qpatch.runs.profiles import PROFILE_PARAMETERS, PROFILES, profile_runs, profile_stages
 from qpatch.runs.stages import STAGES
-from qpatch.runs.store import REPLICAS, RunFolder, results_folder
+from qpatch.runs.store import RunFolder, results_folder
 from qpatch.runs.sweep import BUSY, execute_sweep, share_processors
-from qpatch.runs.variants import STANDARD, VARIANTS
+from qpatch.runs.variants import REPLICAS, STANDARD, VARIANTS
 
 STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 

@@ -13,6 +13,7 @@ from qpatch.files import ResultError, clear_parts
 from qpatch.runs import provenance
 from qpatch.runs.device import choose_device
 from qpatch.runs.progress import GridRows, Progress
+from qpatch.runs.remedies import remedy
 from qpatch.runs.stage import Stage
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
@@ -145,7 +146,7 @@ def _inputs(run: RunFolder, stage: Stage) -> dict[str, str]:
     if stage.needs and (reason := run.reason("train")):
         raise ResultError(
             f"{run.run_id}: the {stage.name} stage needs a finished training, which is"
-            f" {run.state('train')}: {reason}; {run.remedy('train')}"
+            f" {run.state('train')}: {reason}; {remedy(run, 'train')}"
         )
     for name in stage.needs:
         run.existing(name)

@@ -17,12 +17,12 @@ import filelock
 import lazy_loader
 
 from qpatch import model
-from qpatch.config import ConfigError, RunConfig
+from qpatch.config import RunConfig
 from qpatch.files import PROJECT, ResultError, locked, sha256, write_atomically, write_tensors
-from qpatch.runs.parameters import ENSEMBLE
 from qpatch.runs.provenance import code_version
 from qpatch.runs.readings import Landscape, stored_plane
-from qpatch.runs.records import SCHEMA, record_problems
+from qpatch.runs.records import SCHEMA, read_record, record_problems
+from qpatch.runs.remedies import newer, remedy, undo
 from qpatch.runs.stages import STAGES
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 np, pd, torch = (lazy_loader.load(name) for name in ("numpy", "pandas", "torch"))
 
-REPLICAS = "replicas"  # among the runs, a folder of folders: a variant each, with runs of its own
 CACHED = ("trajectory.safetensors",)  # too large to publish; a published run does without
 
 
@@ -59,7 +58,7 @@ class RunFolder:
 
     def record(self, stage: str) -> dict | None:
         """A finished stage's record; None where there is none or it is half-written."""
-        return _read_record(self.record_file(stage))
+        return read_record(self.record_file(stage))
 
     def history(self) -> pd.DataFrame:
         """One row an epoch, -1 being the initial point: the fields of `training.Epoch`."""
@@ -121,7 +120,7 @@ class RunFolder:
         """The loss on the principal plane, as the landscape stage stored it."""
         losses, path, record = self.table("landscape.csv"), self.table("trajectory.csv"), self.record("landscape")
         if record is None:
-            raise ResultError(f"{self.record_file('landscape')} is missing; {self.remedy('landscape')}")
+            raise ResultError(f"{self.record_file('landscape')} is missing; {remedy(self, 'landscape')}")
         with self.reading("landscape.csv"):
             return stored_plane(losses, path, record["ratios"], record["best_epoch"])
 
@@ -143,7 +142,7 @@ class RunFolder:
         except Exception as error:
             raise ResultError(
                 f"{' or '.join(str(self.file(name)) for name in names)} cannot be read as results"
-                f" ({type(error).__name__}: {error}); {self.undo(_stage_of(names[0]))}"
+                f" ({type(error).__name__}: {error}); {undo(self, _stage_of(names[0]))}"
             ) from error
 
     # -- state ------------------------------------------------------------------------------------------------
@@ -168,8 +167,8 @@ class RunFolder:
             ResultError: one is.
         """
         for stage in stages:
-            if self._newer(stage):
-                raise ResultError(f"{self.record_file(stage)} is {self.reason(stage)}; {self.remedy(stage)}")
+            if newer(self, stage):
+                raise ResultError(f"{self.record_file(stage)} is {self.reason(stage)}; {remedy(self, stage)}")
             if self.state(stage) == "done" and (difference := self.reason(stage, parameters)):
                 raise ResultError(
                     f"the {stage} stage of {self.run_id} is stored with {difference}; --force (in Python replace=True)"
@@ -206,36 +205,8 @@ class RunFolder:
                 f" yourself in a folder of your own, with QPATCH_RESULTS=<folder> before the same command"
             )
         if not file.is_file():
-            raise ResultError(f"{file} is missing; {self.remedy(_stage_of(name))}")
+            raise ResultError(f"{file} is missing; {remedy(self, _stage_of(name))}")
         return file
-
-    def remedy(self, stage: str) -> str:
-        """What to do about a stage whose record or files are missing or do not hold: it keeps its own parameters."""
-        if self._newer(stage):
-            return "update qpatch, or set QPATCH_RESULTS to another folder"
-        options = self.config.command_options
-        if self.path.parent.parent.name == REPLICAS:
-            given = "".join(map(self._given, STAGES))
-            return f"run 'qpatch replicas {options}{given} --variant {self.path.parent.name}'"
-        return f"run 'qpatch run {options}{self._given(stage)} --stage {stage}'"
-
-    def undo(self, stage: str) -> str:
-        """What to do about a finished stage that is wrong all the same."""
-        return f"delete {self.record_file(stage)} and {self.remedy(stage)}"
-
-    def _given(self, stage: str) -> str:
-        """The options that give a stage the parameters which its record names, where these can be had."""
-        declared, stored = STAGES[stage].parameters, (self.record(stage) or {}).get("parameters")
-        try:
-            values = STAGES[stage].values(stored or {})
-        except (ConfigError, TypeError):
-            return ""
-        changed = {name: value for name, value in values.items() if value != declared[name].default}
-        return "".join(f" -p {name}={value}" for name, value in changed.items() if name not in ENSEMBLE)
-
-    def _newer(self, stage: str) -> bool:
-        schema = (self.record(stage) or {}).get("schema")
-        return isinstance(schema, int) and schema > SCHEMA
 
     # -- writing ----------------------------------------------------------------------------------------------
 
@@ -299,22 +270,3 @@ def _differences(stored: dict, wanted: dict) -> Iterator[str]:
 
 def _stage_of(name: str) -> str:
     return next(stage.name for stage in STAGES.values() if name in stage.leaves)
-
-
-def _read_record(file: Path) -> dict | None:
-    """A JSON object; None where there is none: no file, no text, no JSON, nested without end."""
-    try:
-        record = json.loads(file.read_text())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) else None
-
-
-def run_in(folder: Path) -> RunFolder | None:
-    """The run whose folder this is, by one of its records or what its training keeps; None for any other folder."""
-    for name in (*(f"{stage}.json" for stage in STAGES), "cache/progress-train/stamp.json"):
-        with contextlib.suppress(ConfigError, TypeError, KeyError):
-            config = RunConfig.from_dict((_read_record(folder / name) or {})["config"])
-            if config.run_id == folder.name:
-                return RunFolder(config, folder.parent)
-    return None

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import lazy_loader
 
-from qpatch.config import RunConfig
-from qpatch.runs.store import RunFolder, results_folder, run_in
+from qpatch.config import ConfigError, RunConfig
+from qpatch.runs.records import read_record
+from qpatch.runs.stages import STAGES
+from qpatch.runs.store import RunFolder, results_folder
 
 np, pd = (lazy_loader.load(name) for name in ("numpy", "pandas"))
+
+
+def run_in(folder: Path) -> RunFolder | None:
+    """The run whose folder this is, by one of its records or what its training keeps; None for any other folder."""
+    for name in (*(f"{stage}.json" for stage in STAGES), "cache/progress-train/stamp.json"):
+        with contextlib.suppress(ConfigError, TypeError, KeyError):
+            config = RunConfig.from_dict((read_record(folder / name) or {})["config"])
+            if config.run_id == folder.name:
+                return RunFolder(config, folder.parent)
+    return None
 
 
 def stored_runs(root: Path | None = None) -> list[RunFolder]:

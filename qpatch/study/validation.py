@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qpatch.runs.records import run_problems
+from qpatch.runs.problems import run_problems
 from qpatch.runs.stages import STAGES
-from qpatch.runs.store import REPLICAS, results_folder, run_in
+from qpatch.runs.store import results_folder
+from qpatch.runs.stored import run_in
+from qpatch.runs.variants import REPLICAS
 from qpatch.study.result_tables import table_problems
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from helpers import MACHINE, TINY, store_hessian, store_landscape, store_slices, store_spectrum, store_training
 
-from qpatch.runs.records import headline_problems
+from qpatch.runs.problems import headline_problems
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
 

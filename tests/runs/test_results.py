@@ -25,8 +25,9 @@ from helpers import (
 )
 
 from qpatch.config import RunConfig
+from qpatch.runs.problems import run_problems
 from qpatch.runs.published import reference_table
-from qpatch.runs.records import run_problems
+from qpatch.runs.remedies import remedy
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import ResultError, RunFolder, results_folder
 from qpatch.runs.stored import stored_runs, summary
@@ -198,8 +199,8 @@ def test_a_relative_results_folder_is_meant_from_where_python_was_started(tmp_pa
 
 def test_a_replica_s_remedy_is_the_command_for_replicas(tmp_path):
     replica = RunFolder(TINY, tmp_path / "replicas" / "double")
-    assert replica.remedy("train") == f"run 'qpatch replicas {TINY_OPTIONS} --variant double'"
-    assert RunFolder(RunConfig(), Path(".")).remedy("train") == "run 'qpatch run --stride 6 --depth 50 --stage train'"
+    assert remedy(replica, "train") == f"run 'qpatch replicas {TINY_OPTIONS} --variant double'"
+    assert remedy(RunFolder(RunConfig(), Path(".")), "train") == "run 'qpatch run --stride 6 --depth 50 --stage train'"
 
 
 def test_a_damaged_file_of_parameters_names_itself_and_the_remedy(run):

@@ -16,7 +16,7 @@ from qpatch.landscape.grid import evaluate_grid
 from qpatch.landscape.planes import random_plane
 from qpatch.model.flat import flat_parameters, loss_at
 from qpatch.runs import compute_stage, line_between, stored_profiles, stored_slices, train
-from qpatch.runs.records import run_problems
+from qpatch.runs.problems import run_problems
 from qpatch.runs.stages import slices as slices_stage
 from qpatch.runs.store import RunFolder
 

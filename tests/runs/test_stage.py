@@ -11,7 +11,8 @@ from qpatch.runs.costs import Cost, stage_seconds
 from qpatch.runs.execution import execute_run, pending_stages
 from qpatch.runs.notebooks import SOURCES
 from qpatch.runs.parameters import parse_parameters
-from qpatch.runs.records import record_problems, run_problems
+from qpatch.runs.problems import run_problems
+from qpatch.runs.records import record_problems
 from qpatch.runs.stage import NUMBER, Outcome, Parameter, Stage
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder

@@ -24,8 +24,9 @@ from qpatch.model import flat
 from qpatch.model.qnn import PatchQNN
 from qpatch.model.training import Trainer
 from qpatch.runs import choose_device, compute_stage, train
+from qpatch.runs.problems import run_problems
 from qpatch.runs.progress import GridRows
-from qpatch.runs.records import record_problems, run_problems
+from qpatch.runs.records import record_problems
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import ResultError, RunFolder
 
