@@ -151,10 +151,9 @@ def reword(chance: random.Random, file: Path) -> None:
 DAMAGES = (flip, cut, nonsense, remove, make_folder, exchange, reword)
 
 
-def damage(
-    chance: random.Random, count: int, kept: dict[str, Path], expected: dict, counts: Counter, root: Path
-) -> None:
+def damage(chance: random.Random, count: int, kept: dict[str, Path], expected: dict, counts: Counter) -> None:
     """So many damages to a copy of a finished or an interrupted run, each mended as the package says."""
+    root = kept["finished"].parent
     for number in range(count):
         results, elsewhere = root / f"damaged {number}", root / f"elsewhere {number}"
         elsewhere.mkdir()
@@ -192,14 +191,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="qpatch tort\u00fcre ") as folder, computed_here():
         root = Path(folder)
         write_idx_set(root / "data" / "shapes")
-        os.environ |= {"QPATCH_DATA": str(root / "data"), "OMP_NUM_THREADS": "1"}
+        os.environ |= {"QPATCH_DATA": str(root / "data"), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
         kept = {}
         for state, compute in (("interrupted", interrupted), ("finished", three_stages)):
             kept[state] = root / state
             os.environ["QPATCH_RESULTS"] = str(kept[state])
             compute()
         expected = outcome()
-        damage(chance, given.damages, kept, expected, counts, root)
+        damage(chance, given.damages, kept, expected, counts)
         os.environ["QPATCH_RESULTS"] = str(root / "kill\u00e9d")
         kill(chance, given.kills, expected, counts)
     found = {"seed": given.seed, "kills": given.kills, "damages": given.damages, "code": code_version()}
