@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from qpatch.cli import app
 from qpatch.files import ResultError
-from qpatch.runs.profiles import profile_runs
+from qpatch.runs.profiles import profile_runs, profile_stages
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import stored_runs
@@ -117,7 +117,7 @@ def test_a_run_that_another_process_computes_is_busy(unmeasured):
 def test_a_later_stage_without_a_training_says_so(unmeasured):
     result = qpatch(*TINY_RUN, "--stage", "hessian")
     assert result.exit_code == 1
-    assert "needs a finished training, and there is no record; run 'qpatch run" in result.stderr
+    assert "needs a finished training, which is missing: no record; run 'qpatch run" in result.stderr
 
 
 def test_sweep_parameters_that_change_the_depth_change_the_learning_rate_with_it(monkeypatch):
@@ -199,7 +199,7 @@ def test_status_and_check_of_nothing(results_folder):
     assert qpatch("check").output == "0 runs checked, 0 problems\n"
     listed = qpatch("status", "--profile", "smoke").output
     assert all(config.run_id in listed for config in profile_runs("smoke"))
-    assert listed.count("missing") == len(STAGES) * len(profile_runs("smoke"))
+    assert listed.count("missing") == sum(len(profile_stages("smoke", config)) for config in profile_runs("smoke"))
 
 
 def test_status_shows_every_folder_damaged_and_foreign_ones_as_such(results_folder):
