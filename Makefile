@@ -45,7 +45,7 @@ test-slow: setup  ## run the tests of minutes or more
 	$(BIN)/python -m pytest -m slow
 
 torture: setup  ## kill and damage runs at random, write data/torture.json; hours (TORTURE=options)
-	PYTHONPATH=.:tests $(BIN)/python tests/torture/campaign.py $(TORTURE)
+	TQDM_DISABLE=1 PYTHONPATH=.:tests $(BIN)/python tests/torture/campaign.py $(TORTURE)
 
 lint: setup  ## check style, format and the direction of imports
 	$(BIN)/ruff check .

@@ -45,7 +45,7 @@ def locked(file: Path, timeout: float = -1) -> contextlib.AbstractContextManager
         ResultError: it cannot be written.
     """
     with writable(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
+        _make_way(file)
         return filelock.FileLock(file, timeout=timeout, mode=0o666).acquire()
 
 
@@ -57,9 +57,7 @@ def write_atomically(path: Path, contents: bytes) -> None:
     """
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     with writable(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            set_aside(path, "is a folder in the place of a file")
+        _make_way(path)
         try:
             with part.open("xb") as file:
                 file.write(contents)
@@ -77,6 +75,12 @@ def clear_parts(folder: Path) -> None:
     """Take away what killed writers left in a folder and below, for one who holds its lock."""
     for part in folder.rglob(".*.part"):
         part.unlink(missing_ok=True)
+
+
+def _make_way(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.is_dir():
+        set_aside(file, "is a folder in the place of a file")
 
 
 def _flush_folder(folder: Path) -> None:
@@ -110,7 +114,7 @@ def set_aside(path: Path, why: str, name: Path | None = None) -> None:
     """Give a file or folder the first free name ``<name>.aside-<number>``, and say so."""
     names = ((name or path).with_name(f"{(name or path).name}.aside-{number}") for number in itertools.count(1))
     aside = path.rename(next(free for free in names if not free.exists()))
-    print(f"{path} {why}; it is now {aside}, and computed again")
+    print(f"{path} {why}; it is now {aside}, and made anew")
 
 
 class Kept:

@@ -105,7 +105,7 @@ def test_a_checkpoint_of_another_variant_is_set_aside_and_named(shapes, capsys):
     assert train(config, "cpu", shapes).best_parameters()["angles"].dtype == torch.float32
     aside = run.cache / "progress-train.aside-1"
     assert (aside / "checkpoint.safetensors").read_bytes() == kept
-    assert f"it is now {aside}, and computed again" in capsys.readouterr().out
+    assert f"it is now {aside}, and made anew" in capsys.readouterr().out
 
 
 def test_a_checkpoint_of_other_code_is_set_aside(shapes, monkeypatch):

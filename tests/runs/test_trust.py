@@ -80,7 +80,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_training_begins_again(whole, 
     run = train(TINY, "cpu", shapes)
     assert outcome(run, "train") == expected
     assert aside(run) == ["progress-train-checkpoint.safetensors.aside-1"]
-    assert f"it is now {run.cache / aside(run)[0]}, and computed again" in capsys.readouterr().out
+    assert f"it is now {run.cache / aside(run)[0]}, and made anew" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("how", ["a flipped byte", "empty", "a folder", "half", "of another training"])

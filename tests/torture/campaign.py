@@ -196,7 +196,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="qpatch tort\u00fcre ") as folder, computed_here():
         root = Path(folder)
         write_idx_set(root / "data" / "shapes")
-        os.environ |= {"QPATCH_DATA": str(root / "data"), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
+        os.environ |= {"QPATCH_DATA": str(root / "data"), "OMP_NUM_THREADS": "1"}
         kept = {}
         for state, compute in (("interrupted", interrupted), ("finished", three_stages)):
             kept[state] = root / state
