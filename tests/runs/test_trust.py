@@ -26,6 +26,8 @@ from qpatch.runs import compute_stage, train
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder, results_folder
 
+BARE = TINY.replace(seed=11)  # trained, and nothing else
+
 
 def rewrite(file, change):
     """The same file, its metadata included, of other tensors."""
@@ -64,7 +66,7 @@ def outcome(run, stage):
 @pytest.fixture
 def whole(run_of):
     """A finished training, of which nothing is kept."""
-    return run_of(TINY, lambda data: train(TINY, "cpu", data))
+    return run_of(BARE, lambda data: train(BARE, "cpu", data))
 
 
 def aside(run):
@@ -75,9 +77,9 @@ def aside(run):
 def test_a_damaged_checkpoint_is_set_aside_and_the_training_begins_again(whole, shapes, capsys, damage):
     expected = outcome(whole, "train")
     (whole.path / "train.json").unlink()
-    train(TINY, "cpu", shapes, max_steps=2 * TINY.n_batches)
+    train(BARE, "cpu", shapes, max_steps=2 * BARE.n_batches)
     rewrite(whole.cache / "progress-train" / "checkpoint.safetensors", damage)
-    run = train(TINY, "cpu", shapes)
+    run = train(BARE, "cpu", shapes)
     assert outcome(run, "train") == expected
     assert aside(run) == ["progress-train-checkpoint.safetensors.aside-1"]
     assert f"it is now {run.cache / aside(run)[0]}, and made anew" in capsys.readouterr().out
@@ -87,8 +89,8 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_training_begins_again(whole, 
 def test_what_is_no_checkpoint_of_this_training_is_set_aside(whole, shapes, how):
     expected = outcome(whole, "train")
     (whole.path / "train.json").unlink()
-    train(TINY, "cpu", shapes, max_steps=2 * TINY.n_batches)
-    other = train(TINY.replace(seed=5), "cpu", shapes, max_steps=TINY.n_batches)
+    train(BARE, "cpu", shapes, max_steps=2 * BARE.n_batches)
+    other = train(BARE.replace(seed=5), "cpu", shapes, max_steps=BARE.n_batches)
     file, theirs = (run.cache / "progress-train" / "checkpoint.safetensors" for run in (whole, other))
     contents = file.read_bytes()
     if how == "a flipped byte":
@@ -98,7 +100,7 @@ def test_what_is_no_checkpoint_of_this_training_is_set_aside(whole, shapes, how)
         file.mkdir()
     else:
         file.write_bytes({"empty": b"", "half": contents[: len(contents) // 2]}.get(how, theirs.read_bytes()))
-    assert outcome(train(TINY, "cpu", shapes), "train") == expected
+    assert outcome(train(BARE, "cpu", shapes), "train") == expected
     assert len(aside(whole)) == 1
 
 
@@ -119,22 +121,22 @@ def killed(place, name, after):
 
 
 def test_rows_of_ones_are_not_believed(whole, shapes):
-    expected = outcome(compute_stage("landscape", TINY, "cpu", shapes, n_points=4), "landscape")
+    expected = outcome(compute_stage("landscape", BARE, "cpu", shapes, n_points=4), "landscape")
     (whole.path / "landscape.json").unlink()
     with killed(flat, "evaluate", 9), pytest.raises(KeyboardInterrupt):
-        compute_stage("landscape", TINY, "cpu", shapes, n_points=4)
+        compute_stage("landscape", BARE, "cpu", shapes, n_points=4)
     rewrite(whole.cache / "progress-landscape" / "rows.safetensors", changed("rows", torch.ones_like))
-    assert outcome(compute_stage("landscape", TINY, "cpu", shapes, n_points=4), "landscape") == expected
+    assert outcome(compute_stage("landscape", BARE, "cpu", shapes, n_points=4), "landscape") == expected
     assert aside(whole) == ["progress-landscape-rows.safetensors.aside-1"]
 
 
 @pytest.mark.parametrize("damage", ["times three", "exchanged"])
 def test_a_kept_product_that_was_changed_is_not_believed(whole, shapes, monkeypatch, damage):
     monkeypatch.setattr("qpatch.curvature.KeptProducts", functools.partial(KeptProducts, least_seconds=0))
-    expected = outcome(compute_stage("hessian", TINY, "cpu", shapes, tolerance=1e-7), "hessian")
+    expected = outcome(compute_stage("hessian", BARE, "cpu", shapes, tolerance=1e-7), "hessian")
     (whole.path / "hessian.json").unlink()
     with killed(LossCurvature, "_hessian_product", 2), pytest.raises(KeyboardInterrupt):
-        compute_stage("hessian", TINY, "cpu", shapes, tolerance=1e-7)
+        compute_stage("hessian", BARE, "cpu", shapes, tolerance=1e-7)
     first, second, *_ = sorted(whole.cache.glob("progress-hessian/**/*.safetensors"))
     if damage == "exchanged":
         one, other = first.read_bytes(), second.read_bytes()
@@ -142,7 +144,7 @@ def test_a_kept_product_that_was_changed_is_not_believed(whole, shapes, monkeypa
         second.write_bytes(one)
     else:
         rewrite(first, changed("image", lambda image: 3 * image))
-    assert outcome(compute_stage("hessian", TINY, "cpu", shapes, tolerance=1e-7), "hessian") == expected
+    assert outcome(compute_stage("hessian", BARE, "cpu", shapes, tolerance=1e-7), "hessian") == expected
     assert len(aside(whole)) == (2 if damage == "exchanged" else 1)
 
 

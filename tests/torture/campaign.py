@@ -31,7 +31,7 @@ from qpatch.files import PROJECT, write_atomically
 from qpatch.runs import train
 from qpatch.runs.provenance import code_version
 from qpatch.runs.stages import STAGES
-from qpatch.runs.store import RunFolder
+from qpatch.runs.store import CACHED, RunFolder
 
 OUTPUT = PROJECT / "data" / "torture.json"
 OPTIONS = [*TINY.command_options.split(), "-p", "tolerance=0.01", "-p", "n_points=3"]
@@ -42,12 +42,12 @@ PATIENCE = 300  # seconds for a run to end by itself
 
 
 def outcome() -> dict[str, bytes]:
-    """What a run's files hold but for the seconds that it took."""
+    """What a run's files hold but for the seconds that it took; a path that was taken away is as if not published."""
     run, found = RunFolder(TINY), {}
     for name in (name for stage in THREE for name in STAGES[stage].leaves):
         if name.endswith(".csv"):
             found[name] = run.table(name).drop(columns="seconds", errors="ignore").to_csv().encode()
-        else:
+        elif name not in CACHED or run.file(name).exists():
             found[name] = run.file(name).read_bytes()
     return found
 
@@ -174,7 +174,7 @@ def damage(chance: random.Random, count: int, kept: dict[str, Path], expected: d
                 result = qpatch(*COMMAND, "--force")
             assert result.exit_code == 0, result.output
             assert qpatch("check").exit_code == 0, qpatch("check").output
-            assert outcome() == expected, "silently wrong"
+            assert outcome().items() <= expected.items(), "silently wrong"
         except BaseException as error:
             raise AssertionError(f"damage {number}: {what}: {error!r}") from error
         counts[f"damages: {way.__name__}"] += 1
