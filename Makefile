@@ -5,6 +5,8 @@ PROFILE ?= paper
 PORT ?= 8000
 # Options of the benchmarks, such as BENCH="--only steps errors" or BENCH="--device cuda".
 BENCH ?=
+# Options of the campaign of kills and damages, such as TORTURE="--kills 10 --damages 20 --seed 7".
+TORTURE ?=
 # Where pip finds torch: an index, or pypi, whose Linux build brings gigabytes of CUDA libraries. Empty means on Linux
 # PyTorch's own index of builds without CUDA, see .ci/install_torch.py.
 TORCH_INDEX ?=
@@ -23,7 +25,7 @@ SITE := _build/html
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book test test-slow lint study bench bench-setup serve spell site-test pdf student clean
+.PHONY: help setup book test test-slow torture lint study bench bench-setup serve spell site-test pdf student clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +43,9 @@ test: setup  ## run the test suite, on all processors
 
 test-slow: setup  ## run the tests of minutes or more
 	$(BIN)/python -m pytest -m slow
+
+torture: setup  ## kill and damage runs at random, write data/torture.json; hours (TORTURE=options)
+	TQDM_DISABLE=1 PYTHONPATH=.:tests $(BIN)/python tests/torture/campaign.py $(TORTURE)
 
 lint: setup  ## check style, format and the direction of imports
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ import json
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,7 +24,7 @@ from qpatch.runs.profiles import PROFILE_PARAMETERS, PROFILES, profile_runs, pro
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder, results_folder
 from qpatch.runs.sweep import BUSY, execute_sweep, share_processors
-from qpatch.runs.variants import STANDARD, VARIANTS
+from qpatch.runs.variants import REPLICAS, STANDARD, VARIANTS
 
 STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -38,6 +39,9 @@ class _Commands(typer.core.TyperGroup):
             typer.echo(f"qpatch: {error}", err=True)
             status = 2 if isinstance(error, ConfigError) else BUSY if isinstance(error, BusyError) else 1
             raise typer.Exit(status) from error
+        except OSError as error:  # such as a full disk
+            typer.echo(f"qpatch: {error}; see to that, and the same command goes on where it was", err=True)
+            raise typer.Exit(1) from error
 
 
 app = typer.Typer(
@@ -194,17 +198,18 @@ def replicas_command(
 @app.command()
 def tables() -> None:
     """Build the machine-readable tables beside the results anew: agreement, ensemble, images, seeds, verdicts."""
+    _to_read()
     for file in study.write_tables():
         typer.echo(file)
 
 
 @app.command()
 def status(profile: Annotated[str | None, typer.Option(help="Only this profile's runs.")] = None) -> None:
-    """Say which runs and stages are done, missing or stale, and why."""
-    folders = [RunFolder(config) for config in _profile(profile)] if profile else runs.stored_runs()
+    """Say which runs and stages are done, missing or stale, and why, and which folders are none of a run."""
+    folders = [RunFolder(config) for config in _profile(profile)] if profile else runs.all_runs(_to_read())
     parameters = PROFILE_PARAMETERS[profile] if profile else None
     if not folders:
-        typer.echo(f"no finished training under {results_folder()}")
+        typer.echo(f"no run under {results_folder()}")
     for folder in folders:
         stages = profile_stages(profile, folder.config) if profile else STAGES
         states = {stage: folder.state(stage, parameters) for stage in stages}
@@ -212,17 +217,31 @@ def status(profile: Annotated[str | None, typer.Option(help="Only this profile's
         typer.echo(f"{folder.run_id:45}  {line}".rstrip())
         for stage in (stage for stage, state in states.items() if state == "stale"):
             typer.echo(f"  {stage} is stale: {folder.reason(stage, parameters)}")
+        for stage in (stage for stage, state in states.items() if state == "missing"):
+            if folder.record_file(stage).exists():
+                typer.echo(f"  {stage} has a record that cannot be read: {folder.record_file(stage)}")
+    known = {folder.path for folder in folders} | {results_folder() / name for name in ("tables", REPLICAS)}
+    for path in () if profile else sorted(set(results_folder().iterdir()) - known):
+        if path.is_dir():
+            typer.echo(f"{path.name:45}  no run: none of its records is of a run of this name")
 
 
 @app.command()
 def check() -> None:
     """Validate all stored results: records against the schema, files against their checksums, values."""
-    count, problems = study.check_results()
+    count, problems = study.check_results(_to_read())
     for problem in problems:
         typer.echo(problem, err=True)
     typer.echo(f"{count} runs checked, {len(problems)} problems")
     if problems:
         raise typer.Exit(1)
+
+
+def _to_read() -> Path:
+    """The results folder, which must be there to be read."""
+    if not results_folder().is_dir():
+        raise ResultError(f"there is no folder {results_folder()}; set QPATCH_RESULTS to the one that is meant")
+    return results_folder()
 
 
 def _profile(name: str, strides: list[int] | None = None, depths: list[int] | None = None) -> list[RunConfig]:

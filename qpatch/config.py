@@ -230,7 +230,7 @@ class RunConfig:
             ("network", self.network in NETWORKS, f"be {' or '.join(NETWORKS)}"),
             *((name, 0 <= (getattr(self, name) or 0) < 2**32, "lie between 0 and 4294967295") for name in SEEDS),
             ("scale", self.scale > 0, "be positive, the paper's is 100"),
-            ("weight_decay", self.weight_decay >= 0, "not be negative, the paper's is 5e-5"),
+            ("weight_decay", 0 <= self.weight_decay <= 1, "lie between 0 and 1, the paper's is 5e-5"),
             ("learning_rate", self.learning_rate > 0, "be positive, the paper's is 0.01 to 0.001"),
         ]
         counts = ("epochs", "batch_size", "n_train", "n_test", "cosine_period")

@@ -67,7 +67,7 @@ class Dataset:
 
 def data_folder(dataset: str) -> Path:
     """Folder of a data set's four IDX files: ``$QPATCH_DATA/<dataset>`` where that variable is set, else ``data/``."""
-    return Path(os.environ.get("QPATCH_DATA") or PROJECT / "data") / dataset
+    return Path(os.path.expanduser(os.environ.get("QPATCH_DATA") or PROJECT / "data")) / dataset
 
 
 def load_dataset(config: RunConfig, folder: Path | str | None = None) -> Dataset:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from qpatch.cli import app
 from qpatch.files import ResultError
-from qpatch.runs.profiles import profile_runs
+from qpatch.runs.profiles import profile_runs, profile_stages
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import stored_runs
@@ -64,6 +64,7 @@ def unmeasured(monkeypatch):
         (["run", "-p", "n_qubits=4", "--stride", "2"], "n_classes is 10; 4 qubits read out 2 to 8 classes"),
         (["run", "-p", "n_qubit=4"], "unknown parameter 'n_qubit'; did you mean 'n_qubits'?"),
         (["run", "-p", "epochs=many"], "parameter epochs is 'many'; it must be a whole number"),
+        (["run", "-p", "weight_decay=1e300"], "weight_decay is 1e+300; it must lie between 0 and 1"),
         (["run", "-p", "epochs"], "parameter 'epochs' has no value; write it as name=value"),
         (["run", "--stage", "test"], f"stage is 'test'; it must be one of {', '.join(STAGES)} or all"),
         (["run", "--depth", "deep"], "as an integer"),
@@ -95,8 +96,8 @@ def test_without_arguments_it_lists_its_commands():
 
 @pytest.mark.parametrize(
     "command",
-    [TINY_RUN, ["sweep", "--profile", "smoke", "--stride", "4"], ["tables"]],
-    ids=["run", "sweep", "tables"],
+    [TINY_RUN, ["sweep", "--profile", "smoke", "--stride", "4"]],
+    ids=["run", "sweep"],
 )
 def test_a_results_folder_that_cannot_be_made_says_so(command, results_folder, unmeasured):
     results_folder.write_text("a file in the place of the folder")
@@ -116,7 +117,7 @@ def test_a_run_that_another_process_computes_is_busy(unmeasured):
 def test_a_later_stage_without_a_training_says_so(unmeasured):
     result = qpatch(*TINY_RUN, "--stage", "hessian")
     assert result.exit_code == 1
-    assert "needs a finished training; run the train stage first" in result.stderr
+    assert "needs a finished training, which is missing: no record; run 'qpatch run" in result.stderr
 
 
 def test_sweep_parameters_that_change_the_depth_change_the_learning_rate_with_it(monkeypatch):
@@ -183,12 +184,43 @@ def test_a_damaged_neighbour_takes_nothing_from_a_run_that_succeeds(monkeypatch,
     assert qpatch("tables").exit_code == 1
 
 
-def test_status_and_check_of_nothing():
-    assert "no finished training under" in qpatch("status").output
+@pytest.mark.parametrize("command", ["status", "check", "tables"])
+def test_a_results_folder_that_is_not_there_is_not_taken_for_an_empty_one(command, results_folder):
+    result = qpatch(command)
+    assert (result.exit_code, result.stdout) == (1, "")
+    words = f"qpatch: there is no folder {results_folder}; set QPATCH_RESULTS to the one that is meant"
+    assert result.stderr == f"{words}\n"
+    assert not results_folder.exists()
+
+
+def test_status_and_check_of_nothing(results_folder):
+    results_folder.mkdir()
+    assert "no run under" in qpatch("status").output
     assert qpatch("check").output == "0 runs checked, 0 problems\n"
     listed = qpatch("status", "--profile", "smoke").output
     assert all(config.run_id in listed for config in profile_runs("smoke"))
-    assert listed.count("missing") == len(STAGES) * len(profile_runs("smoke"))
+    assert listed.count("missing") == sum(len(profile_stages("smoke", config)) for config in profile_runs("smoke"))
+
+
+def test_status_shows_every_folder_damaged_and_foreign_ones_as_such(results_folder):
+    run = store_training(TINY, LOSSES)
+    begun, damaged = (TINY.replace(seed=seed).run_id for seed in (2, 3))
+    store_training(TINY.replace(seed=3), LOSSES).file("history.csv").write_text("altered")
+    stamp = {"config": TINY.replace(seed=2).to_dict()}
+    (results_folder / begun / "cache" / "progress-train").mkdir(parents=True)
+    (results_folder / begun / "cache" / "progress-train" / "stamp.json").write_text(json.dumps(stamp))
+    shutil.copytree(run.path, results_folder / "backup")
+    (results_folder / "notes").mkdir()
+    (run.path / "hessian.json").mkdir()
+    shown = qpatch("status").output
+    assert re.search(f"^{TINY.run_id} +train: done", shown, re.M)
+    assert f"  hessian has a record that cannot be read: {run.path / 'hessian.json'}" in shown
+    assert re.search(f"^{begun} +train: missing", shown, re.M)
+    assert re.search(f"^{damaged} +train: stale", shown, re.M)
+    assert "  train is stale: history.csv was altered after it was written" in shown
+    assert all(
+        re.search(f"^{name} +no run: none of its records is of a run", shown, re.M) for name in ("backup", "notes")
+    )
 
 
 @pytest.mark.parametrize("name", ["train.json", "history.csv", "best.safetensors"])
@@ -238,7 +270,7 @@ def test_run_executes_all_stages(finished, run):
     _, result = finished
     assert result.exit_code == 0, result.output
     first, second, *lines = result.output.splitlines()
-    assert first == "5 of 5 stages to do; measuring this machine ..."
+    assert first == f"{len(STAGES)} of {len(STAGES)} stages to do; measuring this machine ..."
     assert re.fullmatch(r"about \d+ (s|min), 1 run at a time; it can be stopped and goes on where it was", second)
     assert [line.split(" done in")[0] for line in lines] == [f"{TINY.run_id}: {stage}" for stage in STAGES]
     assert [run.state(stage) for stage in STAGES] == ["done"] * len(STAGES)
@@ -305,7 +337,7 @@ def test_check_finds_a_flipped_byte(copied, name):
     flip_byte(copied.file(name))
     result = qpatch("check")
     assert result.exit_code == 1
-    assert f"{TINY.run_id}: {name} was altered after it was written" in result.stderr
+    assert f"stage is stale: {name} was altered after it was written" in result.stderr
     assert "1 runs checked, 1 problems" in result.output
 
 
@@ -321,7 +353,8 @@ def test_a_failing_cell_exits_with_an_error_names_the_notebook_and_keeps_it(tmp_
     assert qpatch("check").exit_code == 0  # nothing finished, nothing damaged
 
 
-def test_the_package_runs_as_a_module(monkeypatch, capsys):
+def test_the_package_runs_as_a_module(monkeypatch, capsys, results_folder):
+    results_folder.mkdir()
     monkeypatch.setattr(sys, "argv", ["qpatch", "check"])
     with pytest.raises(SystemExit) as end:
         runpy.run_module("qpatch", run_name="__main__")

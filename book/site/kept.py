@@ -29,6 +29,7 @@ from pathlib import Path
 import nbformat
 
 from book.site.witness import STARTED
+from qpatch.data import data_folder
 from qpatch.files import PROJECT, sha256, write_atomically
 from qpatch.runs.store import results_folder
 
@@ -48,7 +49,7 @@ WITHOUT_READING = {"pandoc"}  # processes: Jupytext asks for its version when it
 
 def foundation() -> str:
     """Digest of everything that every notebook may depend on; see above."""
-    elsewhere = [results_folder(), *map(Path, filter(None, [os.environ.get("QPATCH_DATA")]))]
+    elsewhere = [results_folder(), data_folder("")]
     digest = hashlib.sha256()
     for name in sorted(name for name in os.environ if name.startswith("QPATCH_")):
         digest.update(f"{name}={os.environ[name]}\n".encode())

@@ -8,13 +8,12 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 
-from qpatch.files import read_tensors, write_tensors
+from qpatch.files import Kept
 
 KEPT_SECONDS = 0.2  # a faster product is computed again rather than kept
 
@@ -98,31 +97,31 @@ class CountedProduct:
 
 
 class KeptProducts:
-    """An operator whose products are kept in files, one a vector, so that a killed analysis goes on after them.
+    """An operator whose products are kept under a name, one a vector, so that a killed analysis goes on after them.
 
     An analysis with seeds of its own asks for the same vectors again, to the last bit; a result that an earlier call
     left for one of them is read. What this call computes is not read again, so that a product that changes from call
     to call is still found out. ``earlier`` is how many seconds the results read so far took to compute.
     """
 
-    def __init__(self, operator: Operator, folder: Path, least_seconds: float = KEPT_SECONDS):
-        self.operator, self.folder, self.least_seconds = operator, folder, least_seconds
+    def __init__(self, operator: Operator, kept: Kept, name: str, least_seconds: float = KEPT_SECONDS):
+        self.operator, self.kept, self.name, self.least_seconds = operator, kept, name, least_seconds
         self.shape, self.dtype, self.device = operator.shape, operator.dtype, operator.device
-        self.known = {file.name for file in folder.glob("*.safetensors")}
+        self.own: set[str] = set()  # what this call has computed
         self.earlier = 0.0
 
     def __matmul__(self, vector: torch.Tensor) -> torch.Tensor:
-        file = self.folder / f"{hashlib.sha256(vector.detach().cpu().numpy().tobytes()).hexdigest()}.safetensors"
-        if file.name in self.known:
-            kept = read_tensors(file)
+        name = f"{self.name}/{hashlib.sha256(vector.detach().cpu().numpy().tobytes()).hexdigest()}"
+        if name not in self.own and (kept := self.kept.read(name)):
             self.earlier += kept["seconds"].item()
             return kept["image"].to(vector)
+        self.own.add(name)
         began = time.perf_counter()
         image = self.operator @ vector
         contents = {"image": image.detach().cpu()}
         seconds = time.perf_counter() - began
         if seconds >= self.least_seconds:
-            write_tensors(file, contents | {"seconds": torch.tensor(seconds, dtype=torch.float64)})
+            self.kept.write(name, contents | {"seconds": torch.tensor(seconds, dtype=torch.float64)})
         return image
 
 

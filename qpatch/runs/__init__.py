@@ -13,6 +13,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "readings": ["Landscape", "line_between", "stored_density", "stored_profiles", "stored_slices"],
         "stages": ["STAGES"],
         "store": ["ResultError", "RunFolder", "results_folder"],
-        "stored": ["paper_runs", "small_runs", "stored_runs", "summary"],
+        "stored": ["all_runs", "paper_runs", "small_runs", "stored_runs", "summary"],
     },
 )

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from qpatch import curvature, landscape
 from qpatch.config import RunConfig
 from qpatch.data import Dataset, Split, load_dataset, stratified_subset
-from qpatch.files import ResultError, sha256
+from qpatch.files import ResultError, clear_parts
 from qpatch.runs import provenance
 from qpatch.runs.device import choose_device
 from qpatch.runs.progress import GridRows, Progress
+from qpatch.runs.remedies import remedy
 from qpatch.runs.stage import Stage
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
@@ -47,13 +48,13 @@ class Work:
 
     def kept(self, product: Operator, name: str) -> KeptProducts:
         """A matrix whose products are kept under a name."""
-        self.kept_parts.append(curvature.KeptProducts(product, self.progress.file(name)))
+        self.kept_parts.append(curvature.KeptProducts(product, self.progress, name))
         return self.kept_parts[-1]
 
     def grid(self, name: str, loss: PointLoss, plane: Plane, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Losses on a plane's grid, ``(len(y), len(x))``, whose rows are kept under a name."""
         belongs_to = {"x": x, "y": y, "axes": plane.axes, "origin": plane.origin}
-        rows = GridRows(self.progress.file(f"{name}.safetensors"), belongs_to)
+        rows = GridRows(self.progress, name, belongs_to)
         self.kept_parts.append(rows)
         return landscape.evaluate_grid(loss, plane, x, y, done=rows.load(), on_row=rows.save, progress=True)
 
@@ -116,6 +117,7 @@ def _framed(stage: Stage, config: RunConfig, device: str, data, replace: bool, g
             return run
         if not replace:
             run.refuse_to_replace([stage.name], values)
+        clear_parts(run.path)
         began, code = time.perf_counter(), provenance.code_version()
         inputs = _inputs(run, stage)
         images = data or load_dataset(config)
@@ -140,20 +142,15 @@ def _framed(stage: Stage, config: RunConfig, device: str, data, replace: bool, g
 
 
 def _inputs(run: RunFolder, stage: Stage) -> dict[str, str]:
-    """Digests of the files that a stage reads, which must be those that the training left."""
-    if not stage.needs:
-        return {}
-    if run.state("train") != "done":
-        raise ResultError(f"{run.run_id}: the {stage.name} stage needs a finished training; run the train stage first")
-    stated, found = run.record("train")["outputs"], {}
+    """Digests of the files that a stage reads, which must be there as the training left them."""
+    if stage.needs and (reason := run.reason("train")):
+        raise ResultError(
+            f"{run.run_id}: the {stage.name} stage needs a finished training, which is"
+            f" {run.state('train')}: {reason}; {remedy(run, 'train')}"
+        )
     for name in stage.needs:
-        found[name] = sha256(run.existing(name))
-        if found[name] != stated[name]:
-            raise ResultError(
-                f"{run.file(name)} is not the file that the training left; get that one back, or train again with"
-                f" 'qpatch run {run.config.command_options} --stage train --force'"
-            )
-    return found
+        run.existing(name)
+    return {name: run.record("train")["outputs"][name] for name in stage.needs}
 
 
 def _digest(run: RunFolder, stage: Stage, images: Dataset) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qpatch.files import PROJECT
+from qpatch.files import PROJECT, writable
 from qpatch.runs.parameters import DEVICE
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
@@ -72,9 +72,9 @@ def execute_stage(
     values |= {"parameters": {name: value for name, value in parameters.items() if name in STAGES[stage].parameters}}
     values |= {"device": parameters.get("device", DEVICE), "replace": replace}
     executed = run.cache / "notebooks" / f"{stage}.ipynb"
-    executed.parent.mkdir(parents=True, exist_ok=True)
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as folder:
+    with writable(executed), tempfile.TemporaryDirectory() as folder:
+        executed.parent.mkdir(parents=True, exist_ok=True)
         plain = Path(folder) / f"{stage}.ipynb"
         jupytext.write(jupytext.read(SOURCES / f"{stage}.md"), plain)
         try:

@@ -1,12 +1,11 @@
 """What a stage keeps until it is finished: a checkpoint, rows of a grid, products. A killed stage goes on after it.
 
 It lies in one folder of the run's cache, under a stamp that says what it belongs to. What belongs to something else
-(other parameters, parameters of the model, images or code) is set aside under another name, and computed again.
+(other parameters, parameters of the model, images or code), or was altered, is set aside and computed again.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import shutil
 import time
@@ -14,26 +13,21 @@ from pathlib import Path
 
 import lazy_loader
 
-from qpatch.files import read_tensors, write_atomically, write_tensors
+from qpatch.files import Kept, set_aside, write_atomically
 
 np, torch = (lazy_loader.load(name) for name in ("numpy", "torch"))
 
 
-class Progress:
+class Progress(Kept):
     """The folder of one stage of one run."""
 
     def __init__(self, folder: Path, stamp: dict):
-        self.folder, stamped = folder, folder / "stamp.json"
-        contents = (json.dumps(stamp, indent=2, sort_keys=True) + "\n").encode()
-        if folder.exists() and not (stamped.is_file() and stamped.read_bytes() == contents):
-            names = (folder.with_name(f"{folder.name}.aside-{number}") for number in itertools.count(1))
-            aside = folder.rename(next(name for name in names if not name.exists()))
-            print(f"what was kept in {folder.name} belongs to something else; it is now {aside}, and computed again")
+        super().__init__(folder, (json.dumps(stamp, indent=2, sort_keys=True) + "\n").encode())
+        stamped = folder / "stamp.json"
+        if folder.exists() and not (stamped.is_file() and stamped.read_bytes() == self.stamp):
+            set_aside(folder, "belongs to something else")
         if not stamped.exists():
-            write_atomically(stamped, contents)
-
-    def file(self, name: str) -> Path:
-        return self.folder / name
+            write_atomically(stamped, self.stamp)
 
     def close(self) -> None:
         """The stage is finished: what it kept is of no more use."""
@@ -41,30 +35,28 @@ class Progress:
 
 
 class GridRows:
-    """The finished rows of a grid, in a file with the arrays that tell which grid they belong to: axes, plane.
+    """The finished rows of a grid, kept under a name with the arrays that tell which grid they are of: axes, plane.
 
     ``earlier`` is the seconds that the rows `load` has found took, in the calls that computed them.
     """
 
-    def __init__(self, file: Path, belongs_to: dict[str, np.ndarray]):
-        self.file = file
+    def __init__(self, kept: Kept, name: str, belongs_to: dict[str, np.ndarray]):
+        self.kept, self.name = kept, name
         self.belongs_to = {key: torch.tensor(values) for key, values in belongs_to.items()}
         self.earlier, self.began = 0.0, time.perf_counter()
 
     def save(self, rows: np.ndarray) -> None:
         """Keep all rows ``(rows, columns)`` finished so far."""
         seconds = torch.tensor(self.earlier + time.perf_counter() - self.began, dtype=torch.float64)
-        write_tensors(self.file, {"rows": torch.from_numpy(rows), "seconds": seconds, **self.belongs_to})
+        self.kept.write(self.name, {"rows": torch.from_numpy(rows), "seconds": seconds, **self.belongs_to})
 
     def load(self) -> np.ndarray | None:
         """The kept rows; None where there are none, or where they belong to another grid."""
-        if not self.file.exists():
-            return None
-        kept = read_tensors(self.file)
+        kept = self.kept.read(self.name)
         # Another number of threads moves the plane by rounding, another grid or margin by far more.
-        if not all(key in kept and _alike(kept[key], values) for key, values in self.belongs_to.items()):
+        if kept is None or not all(_alike(kept[key], values) for key, values in self.belongs_to.items()):
             return None
-        self.earlier = float(kept.get("seconds", 0.0))
+        self.earlier = float(kept["seconds"])
         return kept["rows"].numpy()
 
 

@@ -1,19 +1,17 @@
-"""Records and files of a run held against what they must be: the schema of the records, digests, headline numbers."""
+"""Records of stages: read, and held against their schema."""
 
 from __future__ import annotations
 
+import json
 from functools import cache
+from pathlib import Path
 
-import lazy_loader
 from jsonschema import Draft202012Validator
 
-from qpatch.files import sha256
-from qpatch.runs.stage import POSITIVE, TEXT, WHOLE, Stage, record_of
+from qpatch.runs.stage import POSITIVE, TEXT, WHOLE, record_of
 from qpatch.runs.stages import STAGES
-from qpatch.runs.store import SCHEMA, RunFolder
 
-np = lazy_loader.load("numpy")
-
+SCHEMA = 1  # of the records
 VERSION = TEXT | {"pattern": r"^\d+\.\d+\.\d+(\+\S{7,})?$"}  # of the package, and the commit if it is known
 DIGEST = TEXT | {"pattern": r"^[0-9a-f]{64}$"}
 # Python and NumPy are named since the second version of the code; older records do without.
@@ -33,42 +31,19 @@ def _validator(stage: str) -> Draft202012Validator:
     return Draft202012Validator(record_of(common | STAGES[stage].record, optional=("data",)))
 
 
+def read_record(file: Path) -> dict | None:
+    """A JSON object; None where there is none: no file, no text, no JSON, nested without end."""
+    try:
+        record = json.loads(file.read_text())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
 def record_problems(stage: str, record: dict) -> list[str]:
     """What a stage's record lacks, has too much, or states that cannot be; in words, each with its place."""
-    errors = sorted(_validator(stage).iter_errors(record), key=lambda error: [str(part) for part in error.path])
-    return [f"{stage}.json: {'/'.join(map(str, error.path)) or 'record'}: {error.message}" for error in errors]
-
-
-def run_problems(run: RunFolder) -> list[str]:
-    """What is wrong with one run: unreadable or stale records, missing fields, altered files, impossible values."""
-    found = []
-    for stage in STAGES:
-        if not (run.path / f"{stage}.json").exists():
-            continue
-        if run.state(stage) != "done":
-            found.append(f"the {stage} stage is {run.state(stage)}: {run.reason(stage)}; {run.remedy}")
-        elif wrong := record_problems(stage, run.record(stage)):
-            found += [f"{problem}; {run.remedy}" for problem in wrong]
-        else:
-            found += _altered(run, stage)
-    return [f"{run.run_id}: {problem}" for problem in found or headline_problems(run)]
-
-
-def _altered(run: RunFolder, stage: str) -> list[str]:
-    outputs = run.record(stage)["outputs"]
-    altered = [name for name, digest in outputs.items() if run.file(name).exists() and sha256(run.file(name)) != digest]
-    return [f"{name} was altered after it was written; delete {stage}.json and {run.remedy}" for name in altered]
-
-
-def headline_problems(run: RunFolder) -> list[str]:
-    """What the files of a run's finished stages say otherwise than its records, or what cannot be."""
     try:
-        return [problem for stage in STAGES.values() if run.record(stage.name) for problem in _problems(stage, run)]
-    except (KeyError, ValueError, TypeError, IndexError) as error:  # a table without a column, or without numbers
-        return [f"its files cannot be read as results ({type(error).__name__}: {error}); {run.remedy}"]
-
-
-def _problems(stage: Stage, run: RunFolder) -> list[str]:
-    tables = {name: run.table(name).select_dtypes("number") for name in stage.leaves if name.endswith(".csv")}
-    odd = [name for name, values in tables.items() if not np.isfinite(values).all(axis=None)]
-    return [f"{name} holds a value that is not finite" for name in odd] or list(stage.problems(run))
+        errors = sorted(_validator(stage).iter_errors(record), key=lambda error: [str(part) for part in error.path])
+    except RecursionError:
+        return [f"{stage}.json: nested too deep"]
+    return [f"{stage}.json: {'/'.join(map(str, error.path)) or 'record'}: {error.message}" for error in errors]

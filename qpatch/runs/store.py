@@ -18,9 +18,11 @@ import lazy_loader
 
 from qpatch import model
 from qpatch.config import RunConfig
-from qpatch.files import PROJECT, ResultError, read_tensors, sha256, write_atomically, write_tensors
+from qpatch.files import PROJECT, ResultError, locked, sha256, write_atomically, write_tensors
 from qpatch.runs.provenance import code_version
 from qpatch.runs.readings import Landscape, stored_plane
+from qpatch.runs.records import SCHEMA, read_record, record_problems
+from qpatch.runs.remedies import newer, remedy, undo
 from qpatch.runs.stages import STAGES
 
 if TYPE_CHECKING:
@@ -28,27 +30,12 @@ if TYPE_CHECKING:
 
 np, pd, torch = (lazy_loader.load(name) for name in ("numpy", "pandas", "torch"))
 
-SCHEMA = 1
-REPLICAS = "replicas"  # among the runs, a folder of folders: a variant each, with runs of its own
 CACHED = ("trajectory.safetensors",)  # too large to publish; a published run does without
-
-
-@contextlib.contextmanager
-def writable(folder: Path) -> Iterator[None]:
-    """Within the block an error of the operating system means that the folder cannot be written: a `ResultError`."""
-    try:
-        yield
-    except filelock.Timeout:  # an OSError, too
-        raise
-    except OSError as error:
-        raise ResultError(
-            f"cannot write to {folder} ({error.strerror}); set QPATCH_RESULTS to a folder that you can write to"
-        ) from error
 
 
 def results_folder() -> Path:
     """Where all runs are: ``$QPATCH_RESULTS`` where that variable is set, else ``data/results``."""
-    return Path(os.environ.get("QPATCH_RESULTS") or PROJECT / "data" / "results")
+    return Path(os.path.expanduser(os.environ.get("QPATCH_RESULTS") or PROJECT / "data" / "results"))
 
 
 class RunFolder:
@@ -64,15 +51,14 @@ class RunFolder:
         """Where a stage's file is."""
         return (self.cache if name in CACHED else self.path) / name
 
+    def record_file(self, stage: str) -> Path:
+        return self.path / f"{stage}.json"
+
     # -- reading ----------------------------------------------------------------------------------------------
 
     def record(self, stage: str) -> dict | None:
         """A finished stage's record; None where there is none or it is half-written."""
-        try:
-            record = json.loads((self.path / f"{stage}.json").read_text())
-        except (OSError, ValueError):  # no file, no text, no JSON
-            return None
-        return record if isinstance(record, dict) else None
+        return read_record(self.record_file(stage))
 
     def history(self) -> pd.DataFrame:
         """One row an epoch, -1 being the initial point: the fields of `training.Epoch`."""
@@ -92,11 +78,19 @@ class RunFolder:
 
     def table(self, name: str) -> pd.DataFrame:
         """One of the run's CSV files as it is."""
-        return pd.read_csv(self.existing(name))
+        with self.reading(name):
+            return pd.read_csv(self.existing(name))
+
+    def tensors(self, name: str) -> dict[str, torch.Tensor]:
+        """One of the run's safetensors files as it is."""
+        from safetensors.torch import load_file
+
+        with self.reading(name):
+            return load_file(self.existing(name))
 
     def best_parameters(self) -> dict[str, torch.Tensor]:
         """``angles`` and ``bias`` at the epoch of least training loss."""
-        return read_tensors(self.existing("best.safetensors"))
+        return self.tensors("best.safetensors")
 
     def trajectory(self) -> np.ndarray:
         """All angles at the start and after each epoch: ``(epochs + 1, n_angles)`` float32.
@@ -104,7 +98,8 @@ class RunFolder:
         Raises:
             ResultError: it is not there, which is so for every run that came with a clone.
         """
-        return read_tensors(self.existing("trajectory.safetensors"))["angles"].numpy()
+        with self.reading("trajectory.safetensors"):
+            return self.tensors("trajectory.safetensors")["angles"].numpy()
 
     def points(self) -> np.ndarray:
         """All parameters at the start and after each epoch: ``(epochs + 1, n_trainable)`` float64, as `model.flat`.
@@ -112,27 +107,43 @@ class RunFolder:
         Raises:
             ResultError: the path is not there, or keeps the angles alone, as those of earlier versions do.
         """
-        stored = read_tensors(self.existing("trajectory.safetensors"))
+        stored = self.tensors("trajectory.safetensors")
         if "bias" not in stored:
             raise ResultError(
                 f"{self.file('trajectory.safetensors')} is of an earlier version and keeps the angles without the bias;"
                 f" train the run anew in another results folder (QPATCH_RESULTS)"
             )
-        return np.concatenate([stored["angles"].numpy(), stored["bias"].numpy()], axis=1).astype(np.float64)
+        with self.reading("trajectory.safetensors"):
+            return np.concatenate([stored["angles"].numpy(), stored["bias"].numpy()], axis=1).astype(np.float64)
 
     def landscape(self) -> Landscape:
         """The loss on the principal plane, as the landscape stage stored it."""
         losses, path, record = self.table("landscape.csv"), self.table("trajectory.csv"), self.record("landscape")
         if record is None:
-            raise ResultError(f"{self.path / 'landscape.json'} is missing; {self.remedy}")
-        return stored_plane(losses, path, record["ratios"], record["best_epoch"])
+            raise ResultError(f"{self.record_file('landscape')} is missing; {remedy(self, 'landscape')}")
+        with self.reading("landscape.csv"):
+            return stored_plane(losses, path, record["ratios"], record["best_epoch"])
 
     def model(self, device: torch.device | str = "cpu") -> model.PatchQNN:
         """The model at the run's best epoch, in the precision in which it was trained."""
         best = self.best_parameters()
-        qnns = model.build_model(self.config).to(device, best["angles"].dtype)
-        qnns.load_state_dict(best)
+        with self.reading("best.safetensors"):
+            qnns = model.build_model(self.config).to(device, best["angles"].dtype)
+            qnns.load_state_dict(best)
         return qnns
+
+    @contextlib.contextmanager
+    def reading(self, *names: str) -> Iterator[None]:
+        """Within the block, whatever fails means that files of a stage do not hold what they must: a `ResultError`."""
+        try:
+            yield
+        except ResultError:
+            raise
+        except Exception as error:
+            raise ResultError(
+                f"{' or '.join(str(self.file(name)) for name in names)} cannot be read as results"
+                f" ({type(error).__name__}: {error}); {undo(self, _stage_of(names[0]))}"
+            ) from error
 
     # -- state ------------------------------------------------------------------------------------------------
 
@@ -147,18 +158,17 @@ class RunFolder:
         record = self.record(stage)
         if record is None:
             return "no record"
-        try:
-            return next(self._reasons(STAGES[stage], record, parameters), "")
-        except (KeyError, TypeError, AttributeError) as error:
-            return f"a record that cannot be read ({error!r})"
+        return next(self._reasons(STAGES[stage], record, parameters), "")
 
     def refuse_to_replace(self, stages: Iterable[str], parameters: dict) -> None:
-        """Refuse where one of the stages is finished with other parameters: hours of computing may lie in it.
+        """Refuse where one of the stages is finished with other parameters or by a newer version: hours may lie in it.
 
         Raises:
             ResultError: one is.
         """
         for stage in stages:
+            if newer(self, stage):
+                raise ResultError(f"{self.record_file(stage)} is {self.reason(stage)}; {remedy(self, stage)}")
             if self.state(stage) == "done" and (difference := self.reason(stage, parameters)):
                 raise ResultError(
                     f"the {stage} stage of {self.run_id} is stored with {difference}; --force (in Python replace=True)"
@@ -166,41 +176,37 @@ class RunFolder:
                 )
 
     def _reasons(self, stage: Stage, record: dict, parameters: dict | None) -> Iterator[str]:
-        if record["schema"] != SCHEMA:
-            yield f"a record of schema {record['schema']}, not {SCHEMA}"
+        if record.get("schema") != SCHEMA:
+            yield f"a record of schema {record.get('schema')}, not {SCHEMA}"
+        yield from record_problems(stage.name, record)
         yield from _differences(record["config"], self.config.to_dict())
         if parameters is not None:
             yield from _differences(record["parameters"], stage.recorded(parameters))
         training = self.record("train") or {}
         if stage.needs and record.get("data", training.get("data")) != training.get("data", record.get("data")):
             yield "other images than the training's"
-        upstream = training.get("outputs", {})
+        upstream = training.get("outputs")
         for name in stage.needs:
-            if record["inputs"][name] != upstream.get(name):
+            if not isinstance(upstream, dict) or record["inputs"][name] != upstream.get(name):
                 yield f"another {name} than the training left since"
-        for name in stage.leaves:
-            if name not in CACHED and not self.file(name).exists():
+        for name, digest in record["outputs"].items():
+            if self.file(name).is_file():
+                if sha256(self.file(name)) != digest:
+                    yield f"{name} was altered after it was written"
+            elif name not in CACHED:
                 yield f"no {name}"
 
     def existing(self, name: str) -> Path:
         """Where a file is, which must be there."""
         file = self.file(name)
-        if not file.exists() and name in CACHED and self.state("train") == "done":
+        if not file.is_file() and name in CACHED and self.state("train") == "done":
             raise ResultError(
                 f"{file} is missing: a run's whole path is not published. To go on from it, train the run"
                 f" yourself in a folder of your own, with QPATCH_RESULTS=<folder> before the same command"
             )
-        if not file.exists():
-            raise ResultError(f"{file} is missing; {self.remedy}")
+        if not file.is_file():
+            raise ResultError(f"{file} is missing; {remedy(self, _stage_of(name))}")
         return file
-
-    @property
-    def remedy(self) -> str:
-        """What to do about a file that is missing or damaged."""
-        options = self.config.command_options
-        if self.path.parent.parent.name == REPLICAS:
-            return f"run 'qpatch replicas {options} --variant {self.path.parent.name}' again"
-        return f"run 'qpatch run {options}' or the sweep again"
 
     # -- writing ----------------------------------------------------------------------------------------------
 
@@ -213,9 +219,7 @@ class RunFolder:
             ResultError: the folder cannot be written.
         """
         try:
-            with writable(self.path):
-                self.cache.mkdir(parents=True, exist_ok=True)
-                held = filelock.FileLock(self.cache / name, timeout=0).acquire()
+            held = locked(self.cache / name, timeout=0)
         except filelock.Timeout as error:
             raise busy(f"{self.run_id} is being computed by another process; wait for it or stop it") from error
         with held:
@@ -223,7 +227,8 @@ class RunFolder:
 
     def reopen(self, stage: str) -> None:
         """Take back a stage's record before its files are written: until `write_record` closes it, it is missing."""
-        (self.path / f"{stage}.json").unlink(missing_ok=True)
+        if self.record(stage) is not None:
+            (self.record_file(stage)).unlink()
 
     def write_csv(self, name: str, frame: pd.DataFrame) -> None:
         write_atomically(self.file(name), frame.to_csv(index=False).encode())
@@ -253,7 +258,7 @@ class RunFolder:
             "inputs": {name: upstream[name] for name in STAGES[stage].needs},
             "outputs": {name: sha256(self.file(name)) for name in STAGES[stage].leaves},
         }
-        write_atomically(self.path / f"{stage}.json", (json.dumps(record, indent=2) + "\n").encode())
+        write_atomically(self.record_file(stage), (json.dumps(record, indent=2) + "\n").encode())
 
 
 def _differences(stored: dict, wanted: dict) -> Iterator[str]:
@@ -263,9 +268,5 @@ def _differences(stored: dict, wanted: dict) -> Iterator[str]:
         yield ", ".join(f"{name} {stored.get(name, 'unset')}, not {wanted.get(name, 'unset')}" for name in names)
 
 
-def recorded_config(record: Path) -> RunConfig | None:
-    """The configuration that a record names; None where it cannot be read."""
-    try:
-        return RunConfig.from_dict(json.loads(record.read_text())["config"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _stage_of(name: str) -> str:
+    return next(stage.name for stage in STAGES.values() if name in stage.leaves)

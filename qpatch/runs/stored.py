@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import lazy_loader
 
-from qpatch.config import RunConfig
-from qpatch.files import ResultError
-from qpatch.runs.store import RunFolder, recorded_config, results_folder
+from qpatch.config import ConfigError, RunConfig
+from qpatch.runs.records import read_record
+from qpatch.runs.stages import STAGES
+from qpatch.runs.store import RunFolder, results_folder
 
 np, pd = (lazy_loader.load(name) for name in ("numpy", "pandas"))
 
 
+def run_in(folder: Path) -> RunFolder | None:
+    """The run whose folder this is, by one of its records or what its training keeps; None for any other folder."""
+    for name in (*(f"{stage}.json" for stage in STAGES), "cache/progress-train/stamp.json"):
+        with contextlib.suppress(ConfigError, TypeError, KeyError):
+            config = RunConfig.from_dict((read_record(folder / name) or {})["config"])
+            if config.run_id == folder.name:
+                return RunFolder(config, folder.parent)
+    return None
+
+
 def stored_runs(root: Path | None = None) -> list[RunFolder]:
-    """The runs whose training is finished: most qubits first, then fewest patches, then depth, then seed."""
-    found = {path: recorded_config(path) for path in sorted((root or results_folder()).glob("*/train.json"))}
-    runs = [RunFolder(config, root) for path, config in found.items() if config and config.run_id == path.parent.name]
-    runs = [run for run in runs if run.state("train") == "done"]
+    """The runs whose training is finished, in the order of `all_runs`."""
+    return [run for run in all_runs(root) if run.state("train") == "done"]
+
+
+def all_runs(root: Path | None = None) -> list[RunFolder]:
+    """All runs, begun or damaged ones too: most qubits first, then fewest patches, then depth, then seed."""
+    runs = [run for folder in sorted((root or results_folder()).glob("*")) if (run := run_in(folder))]
     return sorted(runs, key=lambda run: (-run.config.n_qubits, run.config.n_patches, run.config.depth, run.run_id))
 
 
@@ -30,10 +45,8 @@ def summary(runs: list[RunFolder]) -> pd.DataFrame:
     """
     rows = []
     for run in runs:
-        try:
+        with run.reading("history.csv"):
             rows.append(_summary_row(run))
-        except (KeyError, ValueError, TypeError, IndexError) as error:
-            raise ResultError(f"{run.run_id}: its files cannot be read as results ({error!r}); {run.remedy}") from error
     return pd.DataFrame(rows)
 
 

@@ -13,6 +13,7 @@ from qpatch import engine
 torch = lazy_loader.load("torch")
 
 STANDARD = "standard"
+REPLICAS = "replicas"  # among the runs, a folder of folders: a variant each, with runs of its own
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from scipy import stats
 
 from qpatch.config import RunConfig
 from qpatch.runs.published import PARTED, of_run
-from qpatch.runs.store import REPLICAS, RunFolder, results_folder
+from qpatch.runs.store import RunFolder, results_folder
 from qpatch.runs.stored import stored_runs, summary
-from qpatch.runs.variants import STANDARD, VARIANTS
+from qpatch.runs.variants import REPLICAS, STANDARD, VARIANTS
 from qpatch.study.inference import LEVEL
 
 STAGES = ("train", "hessian", "landscape")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import filelock
 import pandas as pd
 
-from qpatch.files import sha256, write_atomically
+from qpatch.files import clear_parts, locked, sha256, write_atomically
 from qpatch.runs.stages import STAGES
-from qpatch.runs.store import results_folder, writable
+from qpatch.runs.store import results_folder
 from qpatch.runs.stored import paper_runs, stored_runs
 from qpatch.runs.variants import STANDARD
 from qpatch.study.agreement import agreement_table
@@ -25,9 +24,11 @@ def table_file(name: str, root: Path | None = None) -> Path:
 
 
 def read_table(name: str, root: Path | None = None) -> pd.DataFrame:
-    """A table as it was last written; empty where there is none."""
-    file = table_file(name, root)
-    return pd.read_csv(file) if file.is_file() else pd.DataFrame()
+    """A table as it was last written; empty where there is none that can be read."""
+    try:
+        return pd.read_csv(table_file(name, root))
+    except (OSError, ValueError):
+        return pd.DataFrame()
 
 
 def table_bytes(table: pd.DataFrame) -> bytes | None:
@@ -74,41 +75,49 @@ def stages_table(root: Path | None = None) -> pd.DataFrame:
                 record = run.record(stage)
                 row = {"run_id": run.run_id, "variant": variant, "stage": stage, "code": record["code"]}
                 row |= {key: record["machine"][key] for key in ("device", "name", "threads", "torch")}
-                rows.append(row | {"seconds": record["seconds"], "record": sha256(run.path / f"{stage}.json")})
+                rows.append(row | {"seconds": record["seconds"], "record": sha256(run.record_file(stage))})
     return pd.DataFrame(rows)
 
 
 def write_tables(root: Path | None = None) -> list[Path]:
     """Build all tables anew; a table that would be empty is taken away. Returns the files that are there.
 
-    One process at a time: the last one to read the results is the last one to write.
+    One process at a time: the last one to read the results is the last one to write. What is as it should be is left.
 
     Raises:
         ResultError: the folder cannot be written, or a run cannot be read.
     """
+    if not _changed(contents := _contents(root)):
+        return [file for file, text in contents.items() if text is not None]
     folder = root or results_folder()
-    with writable(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / "tables.lock").acquire()
-    with lock:
-        images = images_table(stored_runs(root), read_table("images", root))
-        tables = {"images": images} | built_tables(images, root)
-        contents = {table_file(name, root): table_bytes(table) for name, table in tables.items()}
-        for file, text in contents.items():
-            if text is None:
-                file.unlink(missing_ok=True)
+    with locked(folder / "tables.lock"):
+        clear_parts(folder / "tables")
+        contents = _contents(root)
+        for file in _changed(contents):
+            if contents[file] is None:
+                file.unlink()
             else:
-                write_atomically(file, text)
+                write_atomically(file, contents[file])
     return [file for file, text in contents.items() if text is not None]
+
+
+def _contents(root: Path | None) -> dict[Path, bytes | None]:
+    images = images_table(stored_runs(root), read_table("images", root))
+    tables = {"images": images} | built_tables(images, root)
+    return {table_file(name, root): table_bytes(table) for name, table in tables.items()}
+
+
+def _changed(contents: dict[Path, bytes | None]) -> list[Path]:
+    """The files that do not hold what they should."""
+    return [file for file, text in contents.items() if (file.read_bytes() if file.is_file() else None) != text]
 
 
 def table_problems(root: Path | None = None) -> list[str]:
     """Tables that are missing, or that are not what the stored results give."""
     runs, images = stored_runs(root), read_table("images", root)
     found = images_problems(runs, images) + subset_problems(runs)
-    for name, table in built_tables(images, root).items():
-        file = table_file(name, root)
-        if (file.read_bytes() if file.is_file() else None) != table_bytes(table):
-            state = "is not what the stored results give" if file.is_file() else "is missing"
-            found.append(f"tables/{name}.csv {state}; run 'qpatch tables'")
+    built = built_tables(images, root).items()
+    for file in _changed({table_file(name, root): table_bytes(table) for name, table in built}):
+        state = "is not what the stored results give" if file.is_file() else "is missing"
+        found.append(f"tables/{file.name} {state}; run 'qpatch tables'")
     return found

@@ -53,26 +53,26 @@ def seeds_table(runs: Sequence[RunFolder]) -> pd.DataFrame:
     columns = ["run_id", *SIZE, "seed", "learning_rate", "best_epoch", "train_loss", "train_accuracy"]
     columns += ["test_loss", "test_accuracy", "lambda_max"]
     table = summary(chosen)[columns]
-    table.loc[table["run_id"].isin(_odd_subsets(chosen)), "lambda_max"] = np.nan
+    table.loc[table["run_id"].isin(_odd_subsets(chosen)[0]), "lambda_max"] = np.nan
     table.insert(columns.index("seed") + 1, "epochs", [run.config.epochs for run in chosen])
     return table.sort_values(["n_parameters", "seed"], ignore_index=True)
 
 
-def _odd_subsets(runs: Sequence[RunFolder]) -> dict[str, int]:
-    """Of how many training images an eigenvalue is, 0 meaning all, for the runs where most have another number."""
+def _odd_subsets(runs: Sequence[RunFolder]) -> tuple[dict[str, int], int]:
+    """Of how many training images an eigenvalue is, 0 meaning all, where most have another number; and that number."""
     records = {run.run_id: run.record("hessian") for run in runs if run.state("hessian") == "done"}
     subsets = {run_id: record["parameters"].get("subset", 0) for run_id, record in records.items() if record}
     usual = max(sorted(subsets.values()), key=list(subsets.values()).count, default=0)
-    return {run_id: subset for run_id, subset in subsets.items() if subset != usual}
+    return {run_id: subset for run_id, subset in subsets.items() if subset != usual}, usual
 
 
 def subset_problems(runs: Sequence[RunFolder]) -> list[str]:
     """Runs of several seeds whose largest eigenvalue is over other images than that of most, with the remedy."""
     chosen = seed_runs(runs)
-    odd = _odd_subsets(chosen)
+    odd, usual = _odd_subsets(chosen)
     return [
         f"the largest eigenvalue of {run.run_id} is over {odd[run.run_id] or 'all'} training images, those of the other"
-        f" seeds are not; run 'qpatch run {run.config.command_options} --stage hessian -p subset=... --force'"
+        f" seeds are not; run 'qpatch run {run.config.command_options} --stage hessian -p subset={usual} --force'"
         for run in chosen
         if run.run_id in odd
     ]
@@ -102,10 +102,10 @@ def images_table(runs: Sequence[RunFolder], known: pd.DataFrame) -> pd.DataFrame
 
     ``known`` is the table as it was; rows of the same digest are kept, not computed again.
     """
-    rows, old = [], {row["best"]: row for row in known.to_dict("records")}
+    rows, old = [], {row.get("best"): row for row in known.to_dict("records")}
     for run in seed_runs(runs):
         best = run.record("train")["outputs"]["best.safetensors"]
-        right = old[best]["right"] if best in old else pack(right_images(run))
+        right = old[best]["right"] if not _row_problem(run, old.get(best)) else pack(right_images(run))
         rows.append({"run_id": run.run_id, "best": best, "images": run.config.n_test, "right": right})
     return pd.DataFrame(rows)
 
@@ -115,17 +115,18 @@ def images_problems(runs: Sequence[RunFolder], table: pd.DataFrame) -> list[str]
 
     Rounding may turn an image over between two machines, so two in a run are forgiven.
     """
-    found, rows = [], {row["run_id"]: row for row in table.to_dict("records")}
-    for run in seed_runs(runs):
-        row, record = rows.get(run.run_id), run.record("train")
-        if row is None or row["best"] != record["outputs"]["best.safetensors"]:
-            found.append(f"tables/images.csv has no row for the parameters of {run.run_id}; run 'qpatch tables'")
-            continue
+    rows = {row.get("run_id"): row for row in table.to_dict("records")}
+    found = [_row_problem(run, rows.get(run.run_id)) for run in seed_runs(runs)]
+    return [f"tables/images.csv has {problem}; run 'qpatch tables'" for problem in found if problem]
+
+
+def _row_problem(run: RunFolder, row: dict | None) -> str:
+    record = run.record("train")
+    if row is None or row.get("best") != record["outputs"]["best.safetensors"]:
+        return f"no row for the parameters of {run.run_id}"
+    try:
         counted = unpack(row["right"], row["images"]).sum()
-        stated = run.history().set_index("epoch").loc[record["best_epoch"], "test_accuracy"] * row["images"]
-        if abs(counted - stated) > 2:
-            found.append(
-                f"tables/images.csv has {counted} images right for {run.run_id}, its history {stated:.0f};"
-                f" run 'qpatch tables'"
-            )
-    return found
+    except (KeyError, TypeError, ValueError):
+        return f"a row that cannot be read for {run.run_id}"
+    stated = run.history().set_index("epoch").loc[record["best_epoch"], "test_accuracy"] * row["images"]
+    return f"{counted} images right for {run.run_id}, its history {stated:.0f}" if abs(counted - stated) > 2 else ""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qpatch.runs.records import run_problems
+from qpatch.runs.problems import run_problems
 from qpatch.runs.stages import STAGES
-from qpatch.runs.store import REPLICAS, RunFolder, recorded_config, results_folder
+from qpatch.runs.store import results_folder
+from qpatch.runs.stored import run_in
+from qpatch.runs.variants import REPLICAS
 from qpatch.study.result_tables import table_problems
 
 
@@ -23,16 +25,12 @@ def check_results(root: Path | None = None) -> tuple[int, list[str]]:
 
 
 def _folder_problems(folder: Path, root: Path) -> list[str]:
-    configs = (recorded_config(folder / f"{stage}.json") for stage in STAGES)
-    config = next((config for config in configs if config), None)
-    if config is None:
-        return [f"{folder.name}: none of its records can be read; delete the folder, or run the sweep again"]
-    if config.run_id != folder.name:
-        return [f"{folder.name}: its records are those of {config.run_id}; rename the folder"]
-    run, variant = RunFolder(config, folder.parent), folder.parent.name
+    run, variant = run_in(folder), folder.parent.name
+    away = f"move {folder} out of the results"
+    if run is None:
+        return [f"{folder.name}: none of its records is of a run of this name; {away}"]
     stated = (run.record("train") or {}).get("parameters")
-    if folder.parent == root or stated == {"variant": variant}:
+    if folder.parent == root or stated in (None, {"variant": variant}):
         return run_problems(run)
     # A copy of the run itself would pass for a replica.
-    place = f"{REPLICAS}/{variant}/{folder.name}"
-    return [f"{place}: its training is not of the variant {variant!r} but {stated}", *run_problems(run)]
+    return [f"{REPLICAS}/{variant}/{folder.name}: its training is not of the variant {variant!r} but {stated}; {away}"]

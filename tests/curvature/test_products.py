@@ -9,6 +9,7 @@ from quadratics import SmallNetwork, symmetric
 
 from qpatch.curvature.power import dense_hessian, hessian_vector_product
 from qpatch.curvature.products import CountedProduct, KeptProducts, Product
+from qpatch.files import Kept
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -20,7 +21,7 @@ def test_a_tensor_a_function_and_an_operator_of_curvlinops_are_one_matrix(dtype,
     network.inputs = network.inputs.to(dtype)
     tensor = expected.to(dtype)
     function = hessian_vector_product(network.loss, network.point)
-    operators = (tensor, function, network.operator(), KeptProducts(tensor, tmp_path))
+    operators = (tensor, function, network.operator(), KeptProducts(tensor, Kept(tmp_path), "tensor"))
     for operator in operators:
         counted = CountedProduct(operator)
         assert (counted.size, counted.precision) == (92, torch.finfo(dtype).eps)
@@ -47,10 +48,10 @@ def test_a_matrix_that_is_not_square_is_refused():
 
 def test_kept_products_say_what_they_took(tmp_path):
     vector = torch.arange(3.0)
-    kept = KeptProducts(Product(lambda v: time.sleep(0.01) or 2 * v, vector), tmp_path / "kept", least_seconds=0)
+    kept = KeptProducts(Product(lambda v: time.sleep(0.01) or 2 * v, vector), Kept(tmp_path), "kept", least_seconds=0)
     assert torch.equal(kept @ vector, 2 * vector)
     assert kept.earlier == 0
-    again = KeptProducts(Product(lambda v: 3 * v, vector), tmp_path / "kept")
+    again = KeptProducts(Product(lambda v: 3 * v, vector), Kept(tmp_path), "kept")
     assert torch.equal(again @ vector, 2 * vector)
     assert again.earlier >= 0.01
     assert torch.equal(again @ (vector + 1), 3 * (vector + 1))

@@ -12,7 +12,7 @@ from qpatch.curvature.loss import LossCurvature
 from qpatch.files import ResultError
 from qpatch.model.flat import move_to
 from qpatch.runs import compute_stage, train
-from qpatch.runs.records import run_problems
+from qpatch.runs.problems import run_problems
 from qpatch.runs.stages.flatness import RESIDUAL, STAGE, crossings, epochs_wanted
 
 LONG = TINY.replace(epochs=8, learning_rate=1e-2)

@@ -25,8 +25,9 @@ from helpers import (
 )
 
 from qpatch.config import RunConfig
+from qpatch.runs.problems import run_problems
 from qpatch.runs.published import reference_table
-from qpatch.runs.records import run_problems
+from qpatch.runs.remedies import remedy
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import ResultError, RunFolder, results_folder
 from qpatch.runs.stored import stored_runs, summary
@@ -181,12 +182,11 @@ def test_sound_results_have_no_problems(run):
 def test_an_altered_file_is_a_problem_and_the_remedy_helps(run, name):
     flip_byte(run.file(name))
     stage = next(stage for stage in STAGES if name in STAGES[stage].leaves)
+    own = {"slices": " -p n_points=3", "flatness": " -p loss=0.01"}.get(stage, "")
     assert run_problems(run) == [
-        f"{TINY.run_id}: {name} was altered after it was written; delete {stage}.json and"
-        f" run 'qpatch run {TINY_OPTIONS}' or the sweep again"
+        f"{TINY.run_id}: the {stage} stage is stale: {name} was altered after it was written;"
+        f" run 'qpatch run {TINY_OPTIONS}{own} --stage {stage}'"
     ]
-    (run.path / f"{stage}.json").unlink()
-    assert run.state(stage) == "missing"  # what the command then computes
 
 
 def test_a_relative_results_folder_is_meant_from_where_python_was_started(tmp_path, monkeypatch):
@@ -199,20 +199,20 @@ def test_a_relative_results_folder_is_meant_from_where_python_was_started(tmp_pa
 
 def test_a_replica_s_remedy_is_the_command_for_replicas(tmp_path):
     replica = RunFolder(TINY, tmp_path / "replicas" / "double")
-    assert replica.remedy == f"run 'qpatch replicas {TINY_OPTIONS} --variant double' again"
-    assert RunFolder(RunConfig(), Path(".")).remedy == "run 'qpatch run --stride 6 --depth 50' or the sweep again"
+    assert remedy(replica, "train") == f"run 'qpatch replicas {TINY_OPTIONS} --variant double'"
+    assert remedy(RunFolder(RunConfig(), Path(".")), "train") == "run 'qpatch run --stride 6 --depth 50 --stage train'"
 
 
 def test_a_damaged_file_of_parameters_names_itself_and_the_remedy(run):
     run.file("best.safetensors").write_bytes(b"no tensors")
-    with pytest.raises(ResultError, match=r"best\.safetensors is damaged .*; delete it, and what it held is computed"):
+    with pytest.raises(ResultError, match=r"best\.safetensors cannot be read as .*; delete .*train\.json and run 'qp"):
         run.best_parameters()
 
 
 @pytest.mark.parametrize("best", [99, None])
 def test_a_summary_names_the_run_that_cannot_be_read(run, best):
     run.write_record("train", {}, 1.0, MACHINE, **({} if best is None else {"best_epoch": best}))
-    with pytest.raises(ResultError, match=f"{TINY.run_id}: its files cannot be read as results .*; run 'qpatch run"):
+    with pytest.raises(ResultError, match=r"history\.csv cannot be read as results .* and run 'qpatch run"):
         summary([run])
 
 
@@ -233,7 +233,8 @@ def test_a_summary_has_no_numbers_of_stale_stages(run):
 def test_a_half_written_record_is_a_problem(run, stage):
     record = run.path / f"{stage}.json"
     record.write_bytes(record.read_bytes()[:50])
-    assert any(f"the {stage} stage is missing" in problem for problem in run_problems(run))
+    (problem,) = run_problems(run)
+    assert f"the {stage} stage is missing: no record; run 'qpatch run" in problem
 
 
 def test_a_stale_stage_is_a_problem(run):
@@ -258,14 +259,15 @@ def test_a_history_that_makes_no_sense_is_a_problem(losses, best, message):
     run = store_training(TINY, losses)
     if best is not None:
         run.write_record("train", {}, 1.0, MACHINE, best_epoch=best)
-    assert run_problems(run) == [f"{TINY.run_id}: {message}"]
+    (problem,) = run_problems(run)
+    assert problem.startswith(f"{TINY.run_id}: {message}; delete {run.path / 'train.json'} and run 'qpatch run")
 
 
 def test_a_table_without_a_column_is_a_problem_and_no_crash(run):
     run.write_csv("eigenvalue.csv", pd.DataFrame({"other": [4.0]}))
     run.write_record("hessian", {}, 1.0, MACHINE, lambda_max=4.0, converged=False)
     (problem,) = run_problems(run)
-    assert problem.startswith(f"{TINY.run_id}: its files cannot be read as results (KeyError: 'estimate')")
+    assert f"{run.file('eigenvalue.csv')} cannot be read as results (KeyError: 'estimate'); delete " in problem
 
 
 def test_a_record_that_lacks_a_field_is_a_problem(run):
@@ -273,15 +275,17 @@ def test_a_record_that_lacks_a_field_is_a_problem(run):
     del record["lambda_max"]
     (run.path / "hessian.json").write_text(json.dumps(record))
     (problem,) = run_problems(run)
-    assert problem.startswith(f"{TINY.run_id}: hessian.json: record: 'lambda_max' is a required property; run 'qpatch")
+    assert "is stale: hessian.json: record: 'lambda_max' is a required property; run 'qpatch" in problem
 
 
 def test_values_that_are_not_finite_are_problems(run):
     store_hessian(run, [3.0, float("nan")])
-    assert run_problems(run) == [f"{TINY.run_id}: eigenvalue.csv holds a value that is not finite"]
+    (problem,) = run_problems(run)
+    assert problem.startswith(f"{TINY.run_id}: eigenvalue.csv holds a value that is not finite; delete ")
     store_hessian(run, [3.0])
     store_landscape(run, [-1.0, 0.0, 1.0], [0.0, 2.0], GRID * np.array([1, np.inf, 1]))
-    assert run_problems(run) == [f"{TINY.run_id}: landscape.csv holds a value that is not finite"]
+    (problem,) = run_problems(run)
+    assert problem.startswith(f"{TINY.run_id}: landscape.csv holds a value that is not finite; delete ")
 
 
 # -- all runs -----------------------------------------------------------------------------------------------------
@@ -323,6 +327,7 @@ def test_spans_and_the_highest_loss_are_in_the_units_of_parameters_and_loss():
     run = store_training(TINY, [2.0, 1.0, 0.5, 0.25, 0.75])
     store_landscape(run, [-1.0, 0.0, 1.5], [0.0, 2.0], np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]))
     run.write_csv("trajectory.csv", pd.DataFrame({"epoch": [-1, 0, 1], "x": [-3.0, 1.0, 0.0], "y": [2.0, 2.5, 0.0]}))
+    run.write_record("landscape", {}, 1.0, MACHINE, ratios=[0.75, 0.1875], best_epoch=2)
     assert summary([run])[["pc1_span", "pc2_span", "landscape_max_loss"]].iloc[0].tolist() == [4, 2.5, 6]
 
 
@@ -363,7 +368,9 @@ def test_a_lock_is_freed_when_the_work_in_it_fails():
 
 def test_a_folder_that_cannot_be_made_names_it_and_the_remedy(results_folder):
     results_folder.write_text("a file in the place of the folder")
-    message = r"cannot write to .*results.*; set QPATCH_RESULTS to a folder that you can write to"
+    message = (
+        r"cannot write to .*results.*; make that possible, or set QPATCH_RESULTS to a folder that you can write to"
+    )
     with pytest.raises(ResultError, match=message), RunFolder(TINY).locked():
         pass
 
@@ -375,7 +382,7 @@ def test_a_folder_that_cannot_be_written_names_it_and_the_remedy(monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "open", refused)
-    message = r"cannot write to .* \(Permission denied\); set QPATCH_RESULTS"
+    message = r"cannot write to .*stage\.lock \(Permission denied\); make that possible, or set QPATCH_RESULTS"
     with pytest.raises(ResultError, match=message), RunFolder(TINY).locked():
         pass
 

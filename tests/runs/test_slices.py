@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import TINY, store_training
+from safetensors.torch import load_file
 
 from book.show import tables
 from book.show.landscapes import draw_slices
@@ -15,8 +16,7 @@ from qpatch.landscape.grid import evaluate_grid
 from qpatch.landscape.planes import random_plane
 from qpatch.model.flat import flat_parameters, loss_at
 from qpatch.runs import compute_stage, line_between, stored_profiles, stored_slices, train
-from qpatch.runs.progress import GridRows
-from qpatch.runs.records import run_problems
+from qpatch.runs.problems import run_problems
 from qpatch.runs.stages import slices as slices_stage
 from qpatch.runs.store import RunFolder
 
@@ -134,8 +134,8 @@ def test_a_killed_stage_goes_on_after_its_last_row(run, shapes, monkeypatch):
     monkeypatch.setattr("qpatch.landscape.evaluate_grid", killed)
     with pytest.raises(KeyboardInterrupt):
         compute_stage("slices", LONG, "cpu", data=shapes, replace=True, **SETTINGS)
-    kept = GridRows(run.cache / "progress-slices" / "rows-0.safetensors", {}).load()
-    assert kept == pytest.approx(before["loss"].to_numpy()[:16].reshape(4, 4), **LOSS)
+    kept = load_file(run.cache / "progress-slices" / "rows-0.safetensors")["rows"]
+    assert kept.numpy() == pytest.approx(before["loss"].to_numpy()[:16].reshape(4, 4), **LOSS)
     monkeypatch.setattr("qpatch.landscape.evaluate_grid", evaluate_grid)
     compute_stage("slices", LONG, "cpu", data=shapes, replace=True, **SETTINGS)
     assert run.table("planes.csv").equals(before)

@@ -13,7 +13,7 @@ from qpatch.data import load_dataset
 from qpatch.model.flat import qnn_groups
 from qpatch.model.qnn import PatchQNN
 from qpatch.runs import compute_stage, stored_density, train
-from qpatch.runs.records import run_problems
+from qpatch.runs.problems import run_problems
 from qpatch.runs.store import RunFolder
 
 SETTINGS = {"n_images": 0, "k": 4, "steps": 30, "probes": 2, "blocks": 2}

@@ -11,7 +11,8 @@ from qpatch.runs.costs import Cost, stage_seconds
 from qpatch.runs.execution import execute_run, pending_stages
 from qpatch.runs.notebooks import SOURCES
 from qpatch.runs.parameters import parse_parameters
-from qpatch.runs.records import record_problems, run_problems
+from qpatch.runs.problems import run_problems
+from qpatch.runs.records import record_problems
 from qpatch.runs.stage import NUMBER, Outcome, Parameter, Stage
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
@@ -65,7 +66,10 @@ def test_its_files_are_checked_against_its_record(run):
     record = run.record("norm")
     run.write_csv("norm.csv", pd.DataFrame({"norm": [0.0]}))
     run.write_record("norm", record["parameters"], 1.0, record["machine"], norm=1.0)
-    assert run_problems(run) == [f"{TINY.run_id}: norm.csv says otherwise"]
+    (problem,) = run_problems(run)
+    assert problem.startswith(
+        f"{TINY.run_id}: norm.csv says otherwise; delete {run.path / 'norm.json'} and run 'qpatch"
+    )
 
 
 def test_its_parameters_are_those_of_the_command_line(run):

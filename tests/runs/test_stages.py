@@ -19,12 +19,14 @@ from qpatch.curvature.loss import LossCurvature
 from qpatch.curvature.power import power_iteration
 from qpatch.curvature.products import KeptProducts
 from qpatch.data import Dataset, Split, stratified_subset
+from qpatch.files import Kept
 from qpatch.model import flat
 from qpatch.model.qnn import PatchQNN
 from qpatch.model.training import Trainer
 from qpatch.runs import choose_device, compute_stage, train
+from qpatch.runs.problems import run_problems
 from qpatch.runs.progress import GridRows
-from qpatch.runs.records import record_problems, run_problems
+from qpatch.runs.records import record_problems
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import ResultError, RunFolder
 
@@ -103,7 +105,7 @@ def test_a_checkpoint_of_another_variant_is_set_aside_and_named(shapes, capsys):
     assert train(config, "cpu", shapes).best_parameters()["angles"].dtype == torch.float32
     aside = run.cache / "progress-train.aside-1"
     assert (aside / "checkpoint.safetensors").read_bytes() == kept
-    assert f"it is now {aside}, and computed again" in capsys.readouterr().out
+    assert f"it is now {aside}, and made anew" in capsys.readouterr().out
 
 
 def test_a_checkpoint_of_other_code_is_set_aside(shapes, monkeypatch):
@@ -141,7 +143,7 @@ def test_parameters_of_another_training_are_refused(trained, shapes):
     """The file is altered after the training; a record of its Hessian would pass it off as the training's."""
     file = trained.file("best.safetensors")
     flip_byte(file)
-    with pytest.raises(ResultError, match=r"best\.safetensors is not the file that the training left"):
+    with pytest.raises(ResultError, match=r"which is stale: best\.safetensors was altered after it was written; run"):
         compute_stage("hessian", WILD, "cpu", data=shapes)
 
 
@@ -297,7 +299,8 @@ def test_hessian_of_a_subset_is_over_those_images_and_labelled_so(trained, shape
 def test_later_stages_need_a_training(shapes):
     for stage in ("hessian", "landscape", "spectrum", "slices"):
         with pytest.raises(
-            ResultError, match=f"the {stage} stage needs a finished training; run the train stage first"
+            ResultError,
+            match=f"the {stage} stage needs a finished training, which is missing: no rec",
         ):
             compute_stage(stage, WILD, "cpu", data=shapes)
 
@@ -427,10 +430,10 @@ def test_the_best_model_keeps_the_precision_of_its_training(shapes):
 
 def test_rows_survive_a_plane_that_moved_by_rounding_and_no_other(tmp_path):
     axes, done = {"x": np.linspace(-1, 2, 4), "y": np.linspace(0, 5, 4)}, np.ones((2, 4))
-    GridRows(tmp_path / "rows.safetensors", axes).save(done)
+    GridRows(Kept(tmp_path), "rows", axes).save(done)
 
     def load(**changed):
-        return GridRows(tmp_path / "rows.safetensors", axes | changed).load()
+        return GridRows(Kept(tmp_path), "rows", axes | changed).load()
 
     assert np.array_equal(load(x=axes["x"] + 1e-9), done)
     assert load(x=axes["x"] + 1e-3) is None
@@ -441,11 +444,11 @@ def test_the_time_of_rows_is_that_of_all_calls_that_computed_them(tmp_path, monk
     """Two calls of 7 and 5 seconds, by a clock that the test turns."""
     clock = iter([100.0, 107.0, 200.0, 205.0, 300.0])
     monkeypatch.setattr("qpatch.runs.progress.time", SimpleNamespace(perf_counter=lambda: next(clock)))
-    GridRows(tmp_path / "rows.safetensors", {}).save(np.ones((1, 4)))
-    resumed = GridRows(tmp_path / "rows.safetensors", {})
+    GridRows(Kept(tmp_path), "rows", {}).save(np.ones((1, 4)))
+    resumed = GridRows(Kept(tmp_path), "rows", {})
     assert len(resumed.load()) == 1
     assert resumed.earlier == 7
     resumed.save(np.ones((2, 4)))
-    last = GridRows(tmp_path / "rows.safetensors", {})
+    last = GridRows(Kept(tmp_path), "rows", {})
     assert len(last.load()) == 2
     assert last.earlier == 12

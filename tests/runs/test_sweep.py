@@ -8,9 +8,18 @@ import time
 
 import psutil
 import pytest
-from helpers import TINY, held_by_another_process, store_hessian, store_landscape, store_spectrum, store_training
+from helpers import (
+    MACHINE,
+    TINY,
+    held_by_another_process,
+    store_flatness,
+    store_hessian,
+    store_landscape,
+    store_slices,
+    store_spectrum,
+    store_training,
+)
 from numpy import ones
-from pandas import DataFrame
 
 from qpatch.runs import sweep
 from qpatch.runs.costs import Remaining
@@ -27,11 +36,10 @@ def store_all_stages(config) -> None:
     run = store_training(config, LOSSES)
     store_hessian(run, [3.0], STAGES["hessian"].recorded({}))
     store_landscape(run, [0.0, 1.0], [0.0, 1.0], ones((2, 2)))
-    run.write_record("landscape", STAGES["landscape"].recorded({}), 1.0, {}, ratios=[0.7, 0.2], best_epoch=0)
+    run.write_record("landscape", STAGES["landscape"].recorded({}), 1.0, MACHINE, ratios=[0.7, 0.2], best_epoch=0)
     store_spectrum(run, STAGES["spectrum"].recorded({}))
-    for name in STAGES["slices"].leaves:
-        run.write_csv(name, DataFrame({"loss": [1.0]}))
-    run.write_record("slices", STAGES["slices"].recorded({}), 1.0, {})
+    store_slices(run, STAGES["slices"].recorded({}))
+    store_flatness(run, STAGES["flatness"].recorded({}))
 
 
 # In the place of `qpatch run --worker`: notes its stages and threads in the results folder; run 2 fails in its Hessian.
@@ -191,13 +199,13 @@ def test_stages_from_a_path_that_is_not_published_are_left_out(executed):
     run = RunFolder(TINY)
     store_all_stages(TINY)
     (run.path / "landscape.json").unlink()
-    run.file("trajectory.safetensors").unlink()
+    run.file("trajectory.safetensors").rename(run.path / "path")
     assert possible_stages(run, tuple(STAGES)) == ("train", "hessian", "spectrum")
     assert pending_stages(run, {}, tuple(STAGES)) == []
     (outcome,) = sweep.execute_sweep({run: tuple(STAGES)}, {}, 1, lambda line: None)
     assert (outcome.result, executed()) == ("skipped", [])
     assert outcome.message.startswith("left out: landscape; ")
-    run.file("trajectory.safetensors").touch()
+    (run.path / "path").rename(run.file("trajectory.safetensors"))
     assert pending_stages(run, {}, tuple(STAGES)) == ["landscape"]
 
 

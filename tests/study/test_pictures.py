@@ -1,9 +1,8 @@
 """What a picture can show is measured against laws that do not depend on it."""
 
 import numpy as np
-import pandas as pd
 import pytest
-from helpers import MACHINE, TINY, store_hessian, store_landscape, store_training
+from helpers import MACHINE, TINY, store_hessian, store_landscape, store_slices, store_training
 
 from qpatch.landscape.planes import random_walk_ratios
 from qpatch.runs.stages import STAGES
@@ -38,9 +37,11 @@ def test_a_long_random_walk_has_the_ratios_of_a_random_walk():
 
 def test_shares_of_curvature_are_those_of_the_slices_in_per_cent(run):
     assert measures.curvature_shares([run]).empty
-    held = {"ratios": [0.5, 0.25], "of_trace": 0.02, "of_most": 0.125}
-    for name in STAGES["slices"].leaves:
-        run.write_csv(name, pd.DataFrame({"x": [0.0]}))
-    run.write_record("slices", {}, 1.0, MACHINE, planes={"principal": held, "random": held | {"of_trace": 0.01}})
+    store_slices(run)
+    record = run.record("slices")
+    held = record["planes"]["principal"] | {"ratios": [0.5, 0.25], "of_trace": 0.02}
+    values = {name: record[name] for name in STAGES["slices"].record}
+    values["planes"] = {"principal": held, "random": held | {"of_trace": 0.01}}
+    run.write_record("slices", {}, 1.0, MACHINE, **values)
     row = measures.curvature_shares([run]).iloc[0]
     assert row[["Path, principal", "Trace, principal", "Path, random", "Trace, random"]].tolist() == [75, 2, 75, 1]

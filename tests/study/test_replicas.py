@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers import TINY, store_hessian, store_landscape, store_training
+from helpers import MACHINE, TINY, store_hessian, store_landscape, store_training
 from scipy import stats
 from typer.testing import CliRunner
 
@@ -95,7 +95,7 @@ def store_member(variant: str, losses: list[float], parted_at: int | None = None
         iterations.loc[parted_at - 1, "loss"] += 0.9 * published.PARTED
         iterations.loc[parted_at:, "loss"] += 2 * published.PARTED
     run.write_csv("iterations.csv", iterations)
-    run.write_record("train", parameters, 1.0, {}, best_epoch=int(np.argmin(losses)) - 1)
+    run.write_record("train", parameters, 1.0, MACHINE, best_epoch=int(np.argmin(losses)) - 1)
     return run
 
 
@@ -199,7 +199,7 @@ def test_the_authors_values_are_held_against_full_members():
         run = store_training(config, losses, root=root, parameters=parameters)
         iterations = run.iterations()
         run.write_csv("iterations.csv", iterations.assign(loss=iterations["loss"] + number))
-        run.write_record("train", parameters, 1.0, {}, best_epoch=0)
+        run.write_record("train", parameters, 1.0, MACHINE, best_epoch=0)
     found = replicas.memberships(config)
     assert found["train_loss"].n == 3
     assert found["train_loss"].value == 0.022878

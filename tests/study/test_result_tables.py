@@ -103,9 +103,10 @@ def test_a_full_run_beyond_the_bar_of_the_first_epoch_fails_the_check():
 
 def test_a_copy_of_a_run_is_no_replica():
     store_training(TINY, [2.0, 1.0, 1.0, 1.0, 1.0], root=replicas_folder("double"))
-    count, problems = check_results()
+    count, (problem,) = check_results()
     assert count == 1
-    assert problems == [f"replicas/double/{TINY.run_id}: its training is not of the variant 'double' but {{}}"]
+    words = f"replicas/double/{TINY.run_id}: its training is not of the variant 'double' but {{}}; move "
+    assert problem.startswith(words)
 
 
 def test_the_command_lists_what_it_wrote(several):

@@ -54,7 +54,7 @@ def test_an_eigenvalue_over_other_images_than_most_is_left_out_and_named_with_it
     (problem,) = seeds.subset_problems(runs)
     assert problem == (
         f"the largest eigenvalue of {runs[1].run_id} is over all training images, those of the other seeds are not;"
-        " run 'qpatch run --stride 6 --depth 50 -p seed=2 -p epochs=4 --stage hessian -p subset=... --force'"
+        " run 'qpatch run --stride 6 --depth 50 -p seed=2 -p epochs=4 --stage hessian -p subset=6000 --force'"
     )
 
 

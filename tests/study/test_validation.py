@@ -20,15 +20,14 @@ def test_a_half_written_record_is_a_problem(results_folder):
     write_record(results_folder, "mnist-s6-d050-seed1001", '{"schema": 1, "conf')
     count, (problem,) = check_results()
     assert count == 1
-    assert problem.startswith("mnist-s6-d050-seed1001: none of its records can be read")
+    assert problem.startswith("mnist-s6-d050-seed1001: none of its records is of a run of this name; move ")
 
 
 def test_a_record_in_another_runs_folder_is_a_problem(results_folder):
     record = {"config": RunConfig(stride=3).to_dict()}
     write_record(results_folder, "mnist-s6-d050-seed1001", json.dumps(record))
-    assert check_results()[1] == [
-        "mnist-s6-d050-seed1001: its records are those of mnist-s3-d050-seed1001; rename the folder"
-    ]
+    (problem,) = check_results()[1]
+    assert problem.startswith("mnist-s6-d050-seed1001: none of its records is of a run of this name; move ")
 
 
 def test_folders_without_a_record_are_left_alone(results_folder):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import TINY, store_landscape, store_training
+from helpers import MACHINE, TINY, store_landscape, store_training
 
 from qpatch.config import RunConfig
 from qpatch.runs.profiles import SEED_SIZES
@@ -180,7 +180,7 @@ def test_one_trajectory_below_the_level_is_enough_against_it(tmp_path):
     store_landscape(stored, [0.0, 1.0], [0.0, 1.0], np.ones((2, 2)))  # 0.94 of the variance
     tests = verdicts_table(Evidence(NONE, NONE, [stored]))
     assert tests["outcome"].tolist() == ["undecided"]  # one run of twelve
-    stored.write_record("landscape", {}, 1.0, {}, ratios=[0.6, 0.15], best_epoch=0)
+    stored.write_record("landscape", {}, 1.0, MACHINE, ratios=[0.6, 0.15], best_epoch=0)
     tests = verdicts_table(Evidence(NONE, NONE, [stored]))
     assert verdict_of("planar", tests) == "does not hold in every run: in 0 of 1 configurations"
 
@@ -190,7 +190,7 @@ def test_replicas_are_counted_apart_from_configurations(tmp_path):
     for root, ratios in ((None, [0.9, 0.05]), (tmp_path / "a", [0.6, 0.15]), (tmp_path / "b", [0.8, 0.15])):
         run = store_training(TINY, [2.0, 1.0, 1.0, 1.0, 1.0], root=root)
         store_landscape(run, [0.0, 1.0], [0.0, 1.0], np.ones((2, 2)))
-        run.write_record("landscape", {}, 1.0, {}, ratios=ratios, best_epoch=0)
+        run.write_record("landscape", {}, 1.0, MACHINE, ratios=ratios, best_epoch=0)
         runs.append(run)
     tests = verdicts_table(Evidence(NONE, NONE, runs[:1], runs[1:])).query("claim == 'planar'")
     assert tests[["agree", "pairs"]].to_numpy().tolist() == [[1, 1], [2, 3]]

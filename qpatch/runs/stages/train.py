@@ -7,7 +7,6 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lazy_loader
@@ -15,11 +14,11 @@ from tqdm import tqdm
 
 from qpatch import model
 from qpatch.config import RunConfig
-from qpatch.files import read_tensors, write_tensors
 from qpatch.runs import provenance, published, variants
 from qpatch.runs.stage import EPOCH, Outcome, Parameter, Stage
 
 if TYPE_CHECKING:
+    from qpatch.files import Kept
     from qpatch.model.training import Epoch, Trainer
     from qpatch.runs.compute import Work
     from qpatch.runs.store import RunFolder
@@ -40,7 +39,7 @@ def compute(work: Work, variant: str, max_steps: int | None = None) -> Outcome |
         # The angles are drawn in float32 for every variant.
         qnns = model.build_model(work.run.config).to(work.device, rounding.dtype)
         trainer = model.Trainer(qnns, work.data, rounding.piece)
-        state = _TrainingState(trainer, work.progress.file("checkpoint.safetensors"))
+        state = _TrainingState(trainer, work.progress)
         finished = state.advance(max_steps)
         return state.outcome(provenance.machine(work.device)) if finished else None
 
@@ -48,10 +47,10 @@ def compute(work: Work, variant: str, max_steps: int | None = None) -> Outcome |
 class _TrainingState:
     """A trainer, what it has produced so far, and the checkpoint that holds both in one file."""
 
-    def __init__(self, trainer: Trainer, file: Path):
-        self.trainer, self.file = trainer, file
-        if file.exists():
-            self._resume(read_tensors(file))
+    def __init__(self, trainer: Trainer, kept: Kept):
+        self.trainer, self.kept = trainer, kept
+        if state := kept.read("checkpoint"):
+            self._resume(state)
         else:
             self.history, self.iterations = [trainer.initial()], []
             self.best = self._parameters()
@@ -80,7 +79,7 @@ class _TrainingState:
         self.trajectory.append(self._parameters())
         if model.best_epoch(self.history) is epoch:
             self.best = self.trajectory[-1]
-        write_tensors(self.file, self._tensors())
+        self.kept.write("checkpoint", self._tensors())
 
     def outcome(self, machine: dict) -> Outcome:
         files = {
