@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,26 +12,9 @@ import lazy_loader
 
 from qpatch.config import RunConfig
 from qpatch.files import PROJECT
+from qpatch.idx import DataError, read_raw
 
 np, torch = (lazy_loader.load(name) for name in ("numpy", "torch"))
-
-FILES = {
-    "train_images": "train-images-idx3-ubyte",
-    "train_labels": "train-labels-idx1-ubyte",
-    "test_images": "t10k-images-idx3-ubyte",
-    "test_labels": "t10k-labels-idx1-ubyte",
-}
-# SHA-256 of the uncompressed canonical MNIST files.
-MNIST_SHA256 = {
-    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-}
-
-
-class DataError(ValueError):
-    """Data files that cannot be used; the message names the file, what is wrong and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +70,20 @@ def load_split(config: RunConfig, name: str, folder: Path | str | None = None) -
     """One of a run's splits alone, 'train' or 'test', as `load_dataset` reads it; the test images load much faster."""
     folder = Path(folder) if folder is not None else data_folder(config.dataset)
     images, labels = (read_raw(folder, f"{name}_{part}", config.dataset) for part in ("images", "labels"))
+    labels = labels[:, 0] if labels.ndim == 2 else labels  # QMNIST says more of a digit after its class
+    if images.ndim == 4:
+        raise DataError(f"{folder}: images of shape {images.shape} have colours; average these to (n, side, side)")
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
         raise DataError(f"{folder}: images of shape {images.shape} do not go with labels of shape {labels.shape}")
     count = getattr(config, f"n_{name}")
-    kept = np.flatnonzero(labels < config.n_classes)[:count]
+    kept = np.flatnonzero((labels >= 0) & (labels < config.n_classes))[:count]
     if len(kept) < count:
         raise DataError(f"{folder}: {len(kept)} images carry a label below {config.n_classes}; {count} were asked for")
+    try:
+        check_classes(labels[kept], config, name)
+        _check_pixels(images[kept])
+    except DataError as error:
+        raise DataError(f"{folder}, {name}, labels {labels.min()} to {labels.max()}: {error}") from None
     pixels = torch.from_numpy(images[kept].astype(np.float32)) * (2 * torch.pi / (255 * config.n_qubits))
     try:
         pooled = pool(pixels, config.image_size)
@@ -106,45 +95,29 @@ def load_split(config: RunConfig, name: str, folder: Path | str | None = None) -
     return Split(pooled, torch.from_numpy(labels[kept].astype(np.int64)))
 
 
-def read_raw(folder: Path, name: str, dataset: str = "mnist") -> np.ndarray:
-    """One of `FILES`, or of these with ``.gz``, ``(n, 28, 28)`` or ``(n,)`` uint8; for ``mnist`` the canonical one."""
-    path = folder / FILES[name]
-    sha256 = MNIST_SHA256[path.name] if dataset == "mnist" else None
-    packed = path.with_name(path.name + ".gz")
-    found = next((candidate for candidate in (path, packed) if candidate.is_file()), None)
-    if found is None:
-        raise DataError(f"{path} (or {packed.name}) is missing; {_remedy(path, sha256)}")
-    try:
-        contents = found.read_bytes()
-        if found == packed:
-            contents = gzip.decompress(contents)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{found} cannot be read ({error}); {_remedy(path, sha256)}") from error
-    digest = hashlib.sha256(contents).hexdigest()
-    if sha256 is not None and digest != sha256:
+def check_classes(labels: np.ndarray, config: RunConfig, name: str = "train") -> None:
+    """Refuse kept labels ``(n,)`` without one of the classes, or too few of every class for the mini-batches."""
+    counts = np.bincount(labels, minlength=config.n_classes)
+    if len(labels) >= config.n_classes and not counts.all():
         raise DataError(
-            f"{found} is not the canonical file: its contents have SHA-256 {digest}, expected {sha256};"
-            f" {_remedy(path, sha256)}"
+            f"of the {len(labels)} images used none is of class {np.flatnonzero(counts == 0)[0]}; classes are"
+            f" numbered from 0 to n_classes - 1 = {config.n_classes - 1}: number the labels so, mix sorted images,"
+            f" use more of them (n_{name}), or fewer classes (n_classes)"
         )
-    return _parse_idx(contents, found)
+    if name == "train" and counts.max() < config.n_batches:
+        raise DataError(
+            f"no class has more than {counts.max()} images, which {config.n_batches} batches cannot share; use a"
+            f" batch_size of {-(-len(labels) // counts.max())} or more"
+        )
 
 
-def _remedy(path: Path, sha256: str | None) -> str:
-    if sha256 is None:
-        return "put the data set's four IDX files there, or point QPATCH_DATA at the folder that holds its folder"
-    if path.is_relative_to(PROJECT):
-        return "get it back with 'git checkout -- data/mnist'"
-    return "copy the files of data/mnist there, or unset QPATCH_DATA"
-
-
-def _parse_idx(contents: bytes, path: Path) -> np.ndarray:
-    if len(contents) < 4 or contents[:3] != b"\0\0\x08":
-        raise DataError(f"{path} is not an IDX file of unsigned bytes; its first bytes are {contents[:4].hex()}")
-    rank = contents[3]
-    shape = tuple(np.frombuffer(contents, ">u4", rank, offset=4).tolist()) if len(contents) >= 4 + 4 * rank else ()
-    if len(contents) != 4 + 4 * rank + int(np.prod(shape)) or not shape:
-        raise DataError(f"{path} is truncated or too long: {len(contents)} bytes for an array of shape {shape}")
-    return np.frombuffer(contents, np.uint8, offset=4 + 4 * rank).reshape(shape)
+def _check_pixels(images: np.ndarray) -> None:
+    """Refuse bytes of no more than one step in brightness: floats from 0 (or -1) to 1 that were cast."""
+    if not images.any() or ((images == 1).any() and not ((images > 1) & (images < 255)).any()):
+        raise DataError(
+            f"all pixels are {' or '.join(map(str, np.unique(images)))}, of 0 to 255, as of images from 0 to 1 that"
+            f" were cast to bytes; multiply these by 255 first"
+        )
 
 
 def pooling(side: int, image_size: int) -> tuple[int, int] | None:

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from qpatch.config import RunConfig
-from qpatch.data import FILES
+from qpatch.idx import FILES
 from qpatch.runs.store import RunFolder
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -12,17 +12,16 @@ from sklearn.model_selection import StratifiedKFold
 
 from qpatch.config import RunConfig
 from qpatch.data import (
-    FILES,
     DataError,
     data_folder,
     epoch_seeds,
     load_dataset,
     pool,
     pooling,
-    read_raw,
     stratified_batches,
     stratified_subset,
 )
+from qpatch.idx import FILES, read_raw
 from qpatch.oracles.golden import load_golden
 
 MNIST = REPOSITORY / "data" / "mnist"
@@ -200,7 +199,7 @@ def test_a_truncated_packed_file_names_the_file_and_the_remedy(copied_mnist, len
 
 
 def test_a_missing_file_of_the_project_comes_back_with_git(copied_mnist, monkeypatch):
-    monkeypatch.setattr("qpatch.data.PROJECT", copied_mnist.parents[1])
+    monkeypatch.setattr("qpatch.idx.PROJECT", copied_mnist.parents[1])
     with pytest.raises(DataError, match=r"train-labels-idx1-ubyte.* is missing; get it back with 'git checkout"):
         read_raw(copied_mnist, "train_labels")
 
@@ -235,6 +234,115 @@ def test_damaged_labels_of_another_data_set_are_told_apart(tmp_path, contents, m
     (folder / FILES["train_labels"]).write_bytes(contents)
     with pytest.raises(DataError, match=message):
         load_dataset(TINY, folder)
+
+
+def rewrite(folder, name, change=lambda array: array, kind="u1", code=8, as_name="{}.gz", pack=gzip.compress):
+    """Replace a file of the small set by what a function makes of its array, in another type or under another name."""
+    file = folder / f"{FILES[name]}.gz"
+    contents = gzip.decompress(file.read_bytes())
+    start = 4 + 4 * contents[3]
+    array = change(np.frombuffer(contents, np.uint8, offset=start).reshape(np.frombuffer(contents[4:start], ">u4")))
+    header = bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+    file.unlink()
+    (folder / as_name.format(FILES[name])).write_bytes(pack(header + array.astype(kind).tobytes()))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("train_labels", lambda a: a + 1, r"shapes, train, labels 1 to 4: of the 40 images used none is of class 0"),
+        ("test_labels", lambda a: np.where(a == 1, 0, a), r"shapes, test, labels 0 to 3: of the 30 .* is of class 1; "),
+        ("train_labels", np.sort, r"of the 40 images used none is of class 2; .*mix sorted images, use more of them"),
+        ("train_images", lambda a: a / 255, r"shapes, train, .*: all pixels are 0, of 0 to 255.*multiply these by 255"),
+        ("train_images", lambda a: a > 100, r"all pixels are 0 or 1, of 0 to 255, as of images from 0 to 1"),
+        ("train_images", lambda a: np.where(a > 100, 255, a > 50), r"all pixels are 0 or 1 or 255"),
+        ("train_images", lambda a: np.stack([a] * 3, 3), r"shape \(80, 28, 28, 3\) have colours; average these"),
+    ],
+)
+def test_data_that_load_and_are_nonsense_are_refused(tmp_path, name, change, message):
+    folder = write_idx_set(tmp_path / "shapes")
+    rewrite(folder, name, change)
+    with pytest.raises(DataError, match=message):
+        load_dataset(TINY.replace(n_train=40), folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "code", "message"),
+    [
+        (
+            "train_images",
+            ">f4",
+            13,
+            r"train-images-idx3-ubyte.gz holds images of type float32; write them as bytes from",
+        ),
+        ("test_images", ">i2", 11, r"t10k-images-idx3-ubyte.gz holds images of type int16; write them as bytes from 0"),
+        ("test_labels", ">f8", 14, r"t10k-labels-idx1-ubyte.gz holds labels of type float64; write them as whole numb"),
+    ],
+)
+def test_elements_of_another_type_are_refused(tmp_path, name, kind, code, message):
+    folder = write_idx_set(tmp_path / "shapes")
+    rewrite(folder, name, kind=kind, code=code)
+    with pytest.raises(DataError, match=message):
+        load_dataset(TINY, folder)
+
+
+@pytest.mark.parametrize("sizes", [[2**31, 2**31, 4], [2**32 - 1] * 4, [0, 2**32 - 1], [1] * 64])
+def test_headers_beyond_all_bounds_are_refused(tmp_path, sizes):
+    folder = write_idx_set(tmp_path / "shapes")
+    header = bytes([0, 0, 8, len(sizes)]) + np.array(sizes, ">u4").tobytes()
+    (folder / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(header))
+    with pytest.raises(DataError, match=r"is truncated or too long|is not an IDX file|do not go with labels"):
+        load_dataset(TINY, folder)
+
+
+def test_a_half_written_file_is_not_preferred_to_the_whole_one_beside_it(tmp_path):
+    folder = write_idx_set(tmp_path / "shapes")
+    whole = load_dataset(TINY, folder)
+    packed = folder / "train-images-idx3-ubyte.gz"
+    contents = gzip.decompress(packed.read_bytes())
+    plain = packed.with_suffix("")
+    for written in (contents[:1000], contents[:1000].ljust(len(contents), b"\0")):
+        plain.write_bytes(written)
+        message = rf"train-images-idx3-ubyte and {packed.name} hold {len(written)} and {len(contents)} bytes.*; delete"
+        with pytest.raises(DataError, match=message):
+            load_dataset(TINY, folder)
+    plain.unlink()
+    assert load_dataset(TINY, folder).digest() == whole.digest()
+    plain.write_bytes(contents)  # both, and the same
+    assert load_dataset(TINY, folder).digest() == whole.digest()
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bytes], ids=["packed", "plain"])
+@pytest.mark.parametrize(
+    "style", ["emnist-digits-{}-{}-idx{}-ubyte", "{}-{}.idx{}-ubyte", "qmnist-{}-{}-idx{}-ubyte.gz"]
+)
+def test_names_that_people_have_are_read_packed_or_not(tmp_path, style, pack):
+    folder = write_idx_set(tmp_path / "shapes")
+    expected = load_dataset(TINY, folder)
+    pack = gzip.compress if style.endswith("gz") else pack
+    for name in FILES:
+        split, part = name.split("_")
+        as_name = style.format(
+            "t10k" if split == "test" and "mnist" not in style else split, part, 3 - 2 * (part == "labels")
+        )
+        rewrite(folder, name, as_name=as_name, pack=pack)
+    assert load_dataset(TINY, folder).digest() == expected.digest()
+
+
+def test_labels_of_whole_numbers_with_more_about_each_digit_are_read(tmp_path):
+    folder = write_idx_set(tmp_path / "shapes")
+    expected = load_dataset(TINY, folder)
+    rewrite(folder, "train_labels", kind=">i4", code=12)
+    rewrite(
+        folder,
+        "test_labels",
+        lambda a: np.stack([a, *[a + 7] * 7], 1),
+        kind=">i4",
+        code=12,
+        as_name="qmnist-test-labels-idx2-int",
+        pack=bytes,
+    )
+    assert load_dataset(TINY, folder).digest() == expected.digest()
 
 
 def test_images_of_another_size_are_refused(tmp_path):
