@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ def load_split(config: RunConfig, name: str, folder: Path | str | None = None) -
     if len(kept) < count:
         raise DataError(f"{folder}: {len(kept)} images carry a label below {config.n_classes}; {count} were asked for")
     try:
-        check_classes(labels[kept], config, name)
+        _check_classes(labels[kept], config, name)
         _check_pixels(images[kept])
     except DataError as error:
         raise DataError(f"{folder}, {name}, labels {labels.min()} to {labels.max()}: {error}") from None
@@ -95,8 +96,8 @@ def load_split(config: RunConfig, name: str, folder: Path | str | None = None) -
     return Split(pooled, torch.from_numpy(labels[kept].astype(np.int64)))
 
 
-def check_classes(labels: np.ndarray, config: RunConfig, name: str = "train") -> None:
-    """Refuse kept labels ``(n,)`` without one of the classes, or too few of every class for the mini-batches."""
+def _check_classes(labels: np.ndarray, config: RunConfig, name: str) -> None:
+    """Refuse kept labels ``(n,)`` without one of the classes, if they could have all."""
     counts = np.bincount(labels, minlength=config.n_classes)
     if len(labels) >= config.n_classes and not counts.all():
         raise DataError(
@@ -104,10 +105,16 @@ def check_classes(labels: np.ndarray, config: RunConfig, name: str = "train") ->
             f" numbered from 0 to n_classes - 1 = {config.n_classes - 1}: number the labels so, mix sorted images,"
             f" use more of them (n_{name}), or fewer classes (n_classes)"
         )
-    if name == "train" and counts.max() < config.n_batches:
+    if name == "train":
+        _check_batches(labels, config)
+
+
+def _check_batches(labels: np.ndarray, config: RunConfig) -> None:
+    most = np.bincount(labels).max()
+    if most < config.n_batches:
         raise DataError(
-            f"no class has more than {counts.max()} images, which {config.n_batches} batches cannot share; use a"
-            f" batch_size of {-(-len(labels) // counts.max())} or more"
+            f"no class has more than {most} images, which {config.n_batches} batches cannot share; use a batch_size"
+            f" of {-(-len(labels) // most)} or more"
         )
 
 
@@ -149,32 +156,47 @@ def epoch_seeds(config: RunConfig) -> np.ndarray:
 
 
 def stratified_batches(labels: torch.Tensor, config: RunConfig, epoch: int) -> Iterator[torch.Tensor]:
-    """Indices of an epoch's mini-batches ``(batch_size,)``: scikit-learn's test folds by the epoch's random state."""
+    """Indices of an epoch's mini-batches ``(batch_size,)``: scikit-learn's test folds by the epoch's random state.
+
+    A class of fewer images than there are batches is in some of them only; no class with one for each is a DataError.
+    """
     from sklearn.model_selection import StratifiedKFold  # half of what importing this package would cost
 
+    labels = labels.cpu().numpy()
+    _check_batches(labels, config)
     folds = StratifiedKFold(config.n_batches, shuffle=True, random_state=int(epoch_seeds(config)[epoch]))
-    for _, indices in folds.split(np.zeros(len(labels)), labels.cpu().numpy()):
-        yield torch.from_numpy(indices)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of such a class
+        batches = [indices for _, indices in folds.split(np.zeros(len(labels)), labels)]
+    yield from map(torch.from_numpy, batches)
 
 
 def stratified_subset(split: Split, n_images: int, seed: int = 0) -> Split:
     """``n_images`` of a split at random, the classes in proportion; all of them for 0, or where there are no more.
 
-    Fewer images than classes, in the subset or left over, cannot be shared out: DataError.
+    Fewer images than classes, in the subset or left over, or a class of one image, cannot be shared out: DataError.
     """
     from sklearn.model_selection import train_test_split
 
     if n_images == 0 or n_images >= len(split):
         return split
-    n_classes = len(split.labels.unique())
-    if n_images < n_classes:
-        raise DataError(f"{n_images} images cannot hold all {n_classes} classes; take more, or 0 for all")
-    if len(split) - n_images < n_classes:
-        raise DataError(
-            f"{n_images} of {len(split)} images leave fewer than one of each of {n_classes} classes over; take"
-            f" {len(split) - n_classes} or fewer, or 0 for all"
-        )
+    classes, counts = split.labels.unique(return_counts=True)
+    if problem := subset_problem(n_images, len(split), len(classes)):
+        raise DataError(problem)
+    if counts.min() < 2:
+        raise DataError(f"class {classes[counts.argmin()]} has one image, which subset and rest cannot share; take all")
     labels = split.labels.cpu().numpy()
     indices, _ = train_test_split(np.arange(len(split)), train_size=n_images, stratify=labels, random_state=seed)
     chosen = torch.from_numpy(np.sort(indices))
     return Split(split.images[chosen], split.labels[chosen])
+
+
+def subset_problem(n_images: int, n_all: int, n_classes: int) -> str:
+    """Why so many of all images, 0 meaning all, cannot be shared out among the classes; empty where they can."""
+    if 0 < n_images < min(n_classes, n_all):
+        return f"{n_images} images cannot hold all {n_classes} classes; take more, or 0 for all"
+    if 0 < n_all - n_images < n_classes and n_images:
+        return (
+            f"{n_images} of {n_all} images leave fewer than one of each of {n_classes} classes over; take"
+            f" {n_all - n_classes} or fewer, or 0 for all"
+        )
+    return ""

@@ -13,6 +13,7 @@ from sklearn.model_selection import StratifiedKFold
 from qpatch.config import RunConfig
 from qpatch.data import (
     DataError,
+    Split,
     data_folder,
     epoch_seeds,
     load_dataset,
@@ -375,6 +376,31 @@ def test_a_subset_must_hold_every_class(mnist):
     ):
         stratified_subset(mnist.train, 59_995)
     assert len(stratified_subset(mnist.train, 59_990)) == 59_990
+
+
+def test_a_class_of_one_image_is_not_shared_by_a_subset_and_the_rest():
+    labels = torch.tensor([0, 0, 0, 1, 2, 2])
+    with pytest.raises(DataError, match="class 1 has one image, which subset and rest cannot share; take all"):
+        stratified_subset(Split(torch.zeros(6, 8, 8), labels), 3)
+
+
+def test_more_batches_than_images_of_any_class_are_refused_before_a_training(tmp_path):
+    config = TINY.replace(n_train=60, batch_size=2)
+    with pytest.raises(
+        DataError, match=r"no class has more than 20 images, which 30 .*; use a batch_size of 3 or more"
+    ):
+        load_dataset(config, write_idx_set(tmp_path / "shapes"))
+    with pytest.raises(DataError, match="no class has more than 20 images, which 30 batches cannot share"):
+        next(stratified_batches(torch.arange(60) % 3, config, 0))
+    assert len(load_dataset(config.replace(batch_size=3), tmp_path / "shapes").train) == 60  # the remedy
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_class_of_fewer_images_than_batches_is_in_some_of_them():
+    labels = torch.tensor([0] * 30 + [1] * 28 + [2] * 2)
+    batches = list(stratified_batches(labels, TINY.replace(batch_size=10), 0))
+    assert sum((labels[batch] == 2).sum() for batch in batches) == 2
+    assert torch.cat(batches).sort().values.equal(torch.arange(60))
 
 
 def test_permuted_pixels_are_the_old_ones_in_the_same_new_order_in_every_image(shapes, shapes_root):
