@@ -20,10 +20,23 @@ np, torch = (lazy_loader.load(name) for name in ("numpy", "torch"))
 
 @dataclass(frozen=True)
 class Split:
-    """Images ``(n, size, size)`` float32, pooled and in radians, and their labels ``(n,)`` int64."""
+    """Images ``(n, size, size)`` float32, pooled and in radians, and their labels ``(n,)`` int64.
+
+    Arrays and other floating-point or whole-number types are taken as well; other contents are a ValueError.
+    """
 
     images: torch.Tensor
     labels: torch.Tensor
+
+    def __post_init__(self):
+        images, labels = (torch.as_tensor(values) for values in (self.images, self.labels))
+        if not images.is_floating_point() or labels.is_floating_point() or labels.shape != images.shape[:1]:
+            raise ValueError(
+                f"images {tuple(images.shape)} of {images.dtype} and labels {tuple(labels.shape)} of {labels.dtype};"
+                f" give (n, size, size) in radians, of a floating-point type, and (n,) whole numbers"
+            )
+        object.__setattr__(self, "images", images)
+        object.__setattr__(self, "labels", labels.long())
 
     def __len__(self):
         return len(self.labels)

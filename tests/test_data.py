@@ -378,6 +378,17 @@ def test_a_subset_must_hold_every_class(mnist):
     assert len(stratified_subset(mnist.train, 59_990)) == 59_990
 
 
+def test_a_split_takes_arrays_and_whole_numbers_and_refuses_what_it_cannot_be():
+    images, labels = np.zeros((3, 8, 8)), np.arange(3)
+    for given in (labels.astype(np.int32), labels.astype(np.uint8), labels.tolist(), torch.arange(3).int()):
+        split = Split(images, given)
+        assert (split.images.dtype, split.labels.dtype) == (torch.float64, torch.int64)
+        assert split.labels.tolist() == [0, 1, 2]
+    for wrong in [(images.astype(np.uint8), labels), (images, labels.astype(float)), (images, labels[:2])]:
+        with pytest.raises(ValueError, match=r"and labels \(\d,\) of torch\.\w+; give \(n, size, size\) in radians"):
+            Split(*wrong)
+
+
 def test_a_class_of_one_image_is_not_shared_by_a_subset_and_the_rest():
     labels = torch.tensor([0, 0, 0, 1, 2, 2])
     with pytest.raises(DataError, match="class 1 has one image, which subset and rest cannot share; take all"):
