@@ -156,10 +156,7 @@ def sweep_command(
 
 
 def _announce(plan: Mapping[RunFolder, Sequence[str]], parameters: dict, workers: int | None):
-    """Say what is to do and how long it will take, from some seconds of measuring; None where nothing is to do.
-
-    What would fail hours later, in a stage's turn, is refused here.
-    """
+    """Say what is to do and how long it will take, from some seconds of measuring; None where nothing is to do."""
     for run, stages in plan.items():
         for stage in stages:
             STAGES[stage].check(run.config, parameters)

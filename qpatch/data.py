@@ -12,7 +12,7 @@ from pathlib import Path
 import lazy_loader
 
 from qpatch.config import RunConfig
-from qpatch.files import PROJECT
+from qpatch.files import in_project
 from qpatch.idx import DataError, read_raw
 
 np, torch = (lazy_loader.load(name) for name in ("numpy", "torch"))
@@ -31,9 +31,9 @@ class Split:
     def __post_init__(self):
         images, labels = (torch.as_tensor(values) for values in (self.images, self.labels))
         if not images.is_floating_point() or labels.is_floating_point() or labels.shape != images.shape[:1]:
+            seen = (f"{tuple(values.shape)} of {values.dtype}" for values in (images, labels))
             raise ValueError(
-                f"images {tuple(images.shape)} of {images.dtype} and labels {tuple(labels.shape)} of {labels.dtype};"
-                f" give (n, size, size) in radians, of a floating-point type, and (n,) whole numbers"
+                "images {} and labels {}; give radians (n, size, size) and whole numbers (n,)".format(*seen)
             )
         object.__setattr__(self, "images", images)
         object.__setattr__(self, "labels", labels.long())
@@ -62,7 +62,7 @@ class Dataset:
 
 def data_folder(dataset: str) -> Path:
     """Folder of a data set's four IDX files: ``$QPATCH_DATA/<dataset>`` where that variable is set, else ``data/``."""
-    return Path(os.environ.get("QPATCH_DATA") or PROJECT / "data") / dataset
+    return Path(os.environ.get("QPATCH_DATA") or in_project("data")) / dataset
 
 
 def load_dataset(config: RunConfig, folder: Path | str | None = None) -> Dataset:
@@ -85,24 +85,22 @@ def load_split(config: RunConfig, name: str, folder: Path | str | None = None) -
     folder = Path(folder) if folder is not None else data_folder(config.dataset)
     images, labels = (read_raw(folder, f"{name}_{part}", config.dataset) for part in ("images", "labels"))
     labels = labels[:, 0] if labels.ndim == 2 else labels  # QMNIST says more of a digit after its class
-    if images.ndim == 4:
-        raise DataError(f"{folder}: images of shape {images.shape} have colours; average these to (n, side, side)")
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
-        raise DataError(f"{folder}: images of shape {images.shape} do not go with labels of shape {labels.shape}")
+        given = f"images of shape {images.shape} with labels of shape {labels.shape}"
+        raise DataError(
+            f"{folder}: {given}; give grey ones (n, side, side), colours averaged, with as many labels (n,)"
+        )
     count = getattr(config, f"n_{name}")
     kept = np.flatnonzero((labels >= 0) & (labels < config.n_classes))[:count]
     if len(kept) < count:
         raise DataError(f"{folder}: {len(kept)} images carry a label below {config.n_classes}; {count} were asked for")
+    pixels = torch.from_numpy(images[kept].astype(np.float32)) * (2 * torch.pi / (255 * config.n_qubits))
     try:
         _check_classes(labels[kept], config, name)
         _check_pixels(images[kept])
-    except DataError as error:
-        raise DataError(f"{folder}, {name}, labels {labels.min()} to {labels.max()}: {error}") from None
-    pixels = torch.from_numpy(images[kept].astype(np.float32)) * (2 * torch.pi / (255 * config.n_qubits))
-    try:
         pooled = pool(pixels, config.image_size)
     except DataError as error:
-        raise DataError(f"{folder}: {error}") from None
+        raise DataError(f"{folder}, {name}, labels {labels.min()} to {labels.max()}: {error}") from None
     if config.permutation is not None:
         order = np.random.RandomState(config.permutation).permutation(config.image_size**2)
         pooled = pooled.flatten(1)[:, order].reshape(pooled.shape)
@@ -110,21 +108,19 @@ def load_split(config: RunConfig, name: str, folder: Path | str | None = None) -
 
 
 def _check_classes(labels: np.ndarray, config: RunConfig, name: str) -> None:
-    """Refuse kept labels ``(n,)`` without one of the classes, if they could have all."""
+    """Refuse kept labels ``(n,)`` without one of the classes, if they could have all, or unfit for mini-batches."""
     counts = np.bincount(labels, minlength=config.n_classes)
     if len(labels) >= config.n_classes and not counts.all():
         raise DataError(
-            f"of the {len(labels)} images used none is of class {np.flatnonzero(counts == 0)[0]}; classes are"
-            f" numbered from 0 to n_classes - 1 = {config.n_classes - 1}: number the labels so, mix sorted images,"
-            f" use more of them (n_{name}), or fewer classes (n_classes)"
+            f"of the {len(labels)} images used none is of class {counts.argmin()} of 0 to {config.n_classes - 1};"
+            f" number the labels from 0, mix sorted images, use more of them (n_{name}), or fewer classes (n_classes)"
         )
     if name == "train":
         _check_batches(labels, config)
 
 
 def _check_batches(labels: np.ndarray, config: RunConfig) -> None:
-    most = np.bincount(labels).max()
-    if most < config.n_batches:
+    if (most := np.bincount(labels).max()) < config.n_batches:
         raise DataError(
             f"no class has more than {most} images, which {config.n_batches} batches cannot share; use a batch_size"
             f" of {-(-len(labels) // most)} or more"
@@ -193,10 +189,10 @@ def stratified_subset(split: Split, n_images: int, seed: int = 0) -> Split:
     if n_images == 0 or n_images >= len(split):
         return split
     classes, counts = split.labels.unique(return_counts=True)
-    if problem := subset_problem(n_images, len(split), len(classes)):
-        raise DataError(problem)
     if counts.min() < 2:
         raise DataError(f"class {classes[counts.argmin()]} has one image, which subset and rest cannot share; take all")
+    if problem := subset_problem(n_images, len(split), len(classes)):
+        raise DataError(problem)
     labels = split.labels.cpu().numpy()
     indices, _ = train_test_split(np.arange(len(split)), train_size=n_images, stratify=labels, random_state=seed)
     chosen = torch.from_numpy(np.sort(indices))
@@ -204,12 +200,9 @@ def stratified_subset(split: Split, n_images: int, seed: int = 0) -> Split:
 
 
 def subset_problem(n_images: int, n_all: int, n_classes: int) -> str:
-    """Why so many of all images, 0 meaning all, cannot be shared out among the classes; empty where they can."""
-    if 0 < n_images < min(n_classes, n_all):
-        return f"{n_images} images cannot hold all {n_classes} classes; take more, or 0 for all"
-    if 0 < n_all - n_images < n_classes and n_images:
-        return (
-            f"{n_images} of {n_all} images leave fewer than one of each of {n_classes} classes over; take"
-            f" {n_all - n_classes} or fewer, or 0 for all"
-        )
-    return ""
+    """Why a subset and the rest of all images cannot both have all classes; empty where they can, or nothing rests."""
+    if not 0 < n_images < n_all or n_classes <= n_images <= n_all - n_classes:
+        return ""
+    return (
+        f"{n_images} of {n_all} images and the rest cannot both hold all {n_classes} classes; take 0, which takes all"
+    )

@@ -18,6 +18,16 @@ class ResultError(RuntimeError):
     """Results that are missing, damaged, in use or cannot be written; the message names the file and the remedy."""
 
 
+def in_project(*parts: str) -> Path:
+    """A place in the project's folder; ResultError where the package is installed without the project."""
+    if not (PROJECT / "pyproject.toml").is_file():
+        raise ResultError(
+            "this needs the project's data and notebooks, which an installed qpatch comes without: clone the repository"
+            " and 'make setup' there (or 'pip install -e .'); QPATCH_DATA and QPATCH_RESULTS may name other folders"
+        )
+    return PROJECT.joinpath(*parts)
+
+
 def write_atomically(path: Path, contents: bytes) -> None:
     """Write a file so that it is there whole or not at all, also after a crash, whoever else writes it.
 

@@ -15,19 +15,14 @@ from qpatch.files import PROJECT
 
 np = lazy_loader.load("numpy")
 
-FILES = {
-    "train_images": "train-images-idx3-ubyte",
-    "train_labels": "train-labels-idx1-ubyte",
-    "test_images": "t10k-images-idx3-ubyte",
-    "test_labels": "t10k-labels-idx1-ubyte",
+# The canonical MNIST files, and the SHA-256 of each, uncompressed.
+MNIST = {
+    "train_images": ("train-images-idx3-ubyte", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+    "train_labels": ("train-labels-idx1-ubyte", "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+    "test_images": ("t10k-images-idx3-ubyte", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+    "test_labels": ("t10k-labels-idx1-ubyte", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
 }
-# SHA-256 of the uncompressed canonical MNIST files.
-MNIST_SHA256 = {
-    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-}
+FILES = {name: file for name, (file, _) in MNIST.items()}
 # NumPy's name of the element types of IDX files.
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -42,39 +37,36 @@ def read_raw(folder: Path, name: str, dataset: str = "mnist") -> np.ndarray:
     Files may be compressed by gzip, whatever their name, and named as EMNIST, QMNIST and others do, such as
     ``emnist-digits-test-images-idx3-ubyte.gz`` or ``t10k-images.idx3-ubyte``. Labels may be any whole numbers.
     """
-    path = folder / FILES[name]
-    sha256 = MNIST_SHA256[path.name] if dataset == "mnist" else None
+    path, sha256 = folder / FILES[name], MNIST[name][1]
+    remedy = _remedy(path, dataset)
     split, part = name.replace("test", "(t10k|test)").split("_")
     named = re.compile(rf"(.*[-_.])?{split}-{part}[-_.]idx\d-(ubyte|int)(\.gz)?")
     found = sorted(file for file in folder.glob(f"*{part}*") if named.fullmatch(file.name) and file.is_file())
     if not found:
-        raise DataError(f"{path} (or {path.name}.gz) is missing; {_remedy(path, sha256)}")
-    contents = [_contents(file, path, sha256) for file in found]
-    for file, other in zip(found, contents, strict=True):
-        if other != contents[0]:
+        raise DataError(f"{path} (or {path.name}.gz) is missing; {remedy}")
+    first, *others = (_contents(file, remedy) for file in found)
+    for file, other in zip(found[1:], others, strict=True):
+        if other != first:
             raise DataError(
-                f"{found[0]} and {file.name} hold {len(contents[0])} and {len(other)} bytes that are not the same;"
+                f"{found[0]} and {file.name} hold {len(first)} and {len(other)} bytes that are not the same;"
                 f" delete the one that is half-written or not wanted"
             )
-    digest = hashlib.sha256(contents[0]).hexdigest()
-    if sha256 is not None and digest != sha256:
-        raise DataError(
-            f"{found[0]} is not the canonical file: its contents have SHA-256 {digest}, expected {sha256};"
-            f" {_remedy(path, sha256)}"
-        )
-    return _parse_idx(contents[0], found[0], part)
+    digest = hashlib.sha256(first).hexdigest()
+    if dataset == "mnist" and digest != sha256:
+        raise DataError(f"{found[0]} is not the canonical file: it has SHA-256 {digest}, expected {sha256}; {remedy}")
+    return _parse_idx(first, found[0], part)
 
 
-def _contents(file: Path, path: Path, sha256: str | None) -> bytes:
+def _contents(file: Path, remedy: str) -> bytes:
     try:
         contents = file.read_bytes()
         return gzip.decompress(contents) if contents[:2] == b"\x1f\x8b" or file.suffix == ".gz" else contents
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{file} cannot be read ({error}); {_remedy(path, sha256)}") from error
+        raise DataError(f"{file} cannot be read ({error}); {remedy}") from error
 
 
-def _remedy(path: Path, sha256: str | None) -> str:
-    if sha256 is None:
+def _remedy(path: Path, dataset: str) -> str:
+    if dataset != "mnist":
         return "put the data set's four IDX files there, or point QPATCH_DATA at the folder that holds its folder"
     if path.is_relative_to(PROJECT):
         return "get it back with 'git checkout -- data/mnist'"

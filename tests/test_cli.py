@@ -84,10 +84,13 @@ def unmeasured(monkeypatch):
             ["run", "-p", "epochs=2", "-p", "cosine_period=1", "--stage", "slices"],
             "epochs is 2, 1 of a learning rate above 0: the slices stage draws a plane through the path",
         ),
-        (["run", "-p", "subset=9"], "subset of the hessian stage: 9 images cannot hold all 10 classes; take more"),
+        (
+            ["run", "-p", "subset=9"],
+            "subset of the hessian stage: 9 of 60000 images and the rest cannot both hold all 10 classes",
+        ),
         (
             ["sweep", "--profile", "class", "-p", "n_images=1995"],
-            "n_images of the spectrum stage: 1995 of 2000 images leave fewer than one of each of 8 classes over",
+            "n_images of the spectrum stage: 1995 of 2000 images and the rest cannot both hold all 8 classes; take 0",
         ),
         (["status", "--profile", "big"], "unknown profile 'big'"),
         (["swep"], "No such command 'swep'"),

@@ -43,19 +43,15 @@ def prepare(angles: torch.Tensor, n_qubits: int) -> Prepared:
     In the angles' precision, under autocast too, as all of this module; backward belongs outside of that.
     """
     with torch.autocast(angles.device.type, enabled=False):
-        return _prepared(angles, n_qubits)
-
-
-def _prepared(angles: torch.Tensor, n_qubits: int) -> Prepared:
-    entangling, encoding = ansatz.split_angles(angles, n_qubits)
-    ring = ring_signs(n_qubits, angles.dtype, angles.device)
-    stretches = blocks.stretch_unitaries(entangling[:, 1:].flatten(0, 1)).unflatten(0, (-1, 2)) * ring
-    return Prepared(
-        start=blocks.stretch_states(entangling[:, 0]),
-        middle=stretches[:, 0],
-        final=ring[:, None] * stretches[:, 1],  # which the last block's ring is no part of
-        encoding=encoding_coefficients(encoding),
-    )
+        entangling, encoding = ansatz.split_angles(angles, n_qubits)
+        ring = ring_signs(n_qubits, angles.dtype, angles.device)
+        stretches = blocks.stretch_unitaries(entangling[:, 1:].flatten(0, 1)).unflatten(0, (-1, 2)) * ring
+        return Prepared(
+            start=blocks.stretch_states(entangling[:, 0]),
+            middle=stretches[:, 0],
+            final=ring[:, None] * stretches[:, 1],  # which the last block's ring is no part of
+            encoding=encoding_coefficients(encoding),
+        )
 
 
 def encoding_coefficients(encoding: torch.Tensor) -> torch.Tensor:

@@ -188,10 +188,7 @@ def _orthonormal(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _scaled(trajectory: np.ndarray) -> tuple[np.ndarray, float]:
-    """A finite trajectory in another unit where squares of its numbers would leave the range of float64, and the unit.
-
-    ValueError where it is not finite.
-    """
+    """A trajectory, and its unit: another than 1 where squares of its numbers would leave the range of float64."""
     largest = np.abs(trajectory).max()
     if not np.isfinite(largest):
         raise ValueError("the trajectory holds values that are not finite; drop the diverged epochs")

@@ -124,14 +124,10 @@ class Stage:
         return self.values({name: value for name, value in given.items() if name in self.parameters})
 
     def check(self, config: RunConfig, given: dict) -> None:
-        """Refuse what `own_values` refuses, and what does not go with a configuration, before anything starts.
-
-        Raises:
-            ConfigError: a subset without all classes; a path of fewer than two steps, which spans no plane.
-        """
+        """Refuse, by ConfigError, what `own_values` does, subsets without all classes, a path that spans no plane."""
         values = self.own_values(given)
-        for name in ("n_images", "subset"):
-            if problem := subset_problem(values.get(name, 0), config.n_train, config.n_classes):
+        for name in values.keys() & {"n_images", "subset"}:
+            if problem := subset_problem(values[name], config.n_train, config.n_classes):
                 raise ConfigError(f"{name} of the {self.name} stage: {problem}")
         moving = sum(epoch % (2 * config.cosine_period) != config.cosine_period for epoch in range(config.epochs))
         if self.draws_plane and moving < 2:

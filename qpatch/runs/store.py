@@ -18,7 +18,7 @@ import lazy_loader
 
 from qpatch import model
 from qpatch.config import RunConfig
-from qpatch.files import PROJECT, ResultError, read_tensors, sha256, write_atomically, write_tensors
+from qpatch.files import ResultError, in_project, read_tensors, sha256, write_atomically, write_tensors
 from qpatch.runs.provenance import code_version
 from qpatch.runs.readings import Landscape, stored_plane
 from qpatch.runs.stages import STAGES
@@ -48,7 +48,7 @@ def writable(folder: Path) -> Iterator[None]:
 
 def results_folder() -> Path:
     """Where all runs are: ``$QPATCH_RESULTS`` where that variable is set, else ``data/results``."""
-    return Path(os.environ.get("QPATCH_RESULTS") or PROJECT / "data" / "results")
+    return Path(os.environ.get("QPATCH_RESULTS") or in_project("data", "results"))
 
 
 class RunFolder:

@@ -147,6 +147,23 @@ def test_images_of_another_size_are_refused(shape):
         PatchQNN(FOUR)(torch.zeros(shape))
 
 
+def test_gradients_image_by_image():
+    model, (images, labels) = double_model(FOUR), digits(FOUR)
+    parameters = {name: value.detach() for name, value in model.named_parameters()}
+
+    def loss(parameters, image, label):
+        logits = torch.func.functional_call(model, parameters, (image[None],))
+        return cross_entropy(logits, label[None])
+
+    found = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))(parameters, images, labels)
+    dense = [
+        gradient(FlatLoss(FOUR, images[i : i + 1], labels[i : i + 1]), flat_parameters(model))
+        for i in range(len(images))
+    ]
+    ours = torch.cat([found["angles"].flatten(1), found["bias"].flatten(1)], dim=1)
+    assert torch.allclose(ours, torch.stack(dense), rtol=1e-10, atol=ATOL)
+
+
 def test_images_of_other_types_are_the_models_or_refused():
     model = PatchQNN(FOUR)
     images = torch.rand(2, 5, 5, generator=torch.Generator().manual_seed(3))
