@@ -75,7 +75,7 @@ def load_dataset(config: RunConfig, folder: Path | str | None = None) -> Dataset
 
     Raises:
         DataError: a file is missing, damaged, or (for the data set ``mnist``) not the canonical one; images that do not
-            pool to ``image_size``; too few images.
+            pool to ``image_size``, or of pixels from 0 to 1; too few images, or none of a class.
     """
     return Dataset(train=load_split(config, "train", folder), test=load_split(config, "test", folder))
 
@@ -84,7 +84,7 @@ def load_split(config: RunConfig, name: str, folder: Path | str | None = None) -
     """One of a run's splits alone, 'train' or 'test', as `load_dataset` reads it; the test images load much faster."""
     folder = Path(folder) if folder is not None else data_folder(config.dataset)
     images, labels = (read_raw(folder, f"{name}_{part}", config.dataset) for part in ("images", "labels"))
-    labels = labels[:, 0] if labels.ndim == 2 else labels  # QMNIST says more of a digit after its class
+    labels = labels[:, 0] if labels.ndim == 2 and labels.size else labels  # QMNIST says more of a digit after its class
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
         given = f"images of shape {images.shape} with labels of shape {labels.shape}"
         raise DataError(

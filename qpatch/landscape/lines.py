@@ -111,13 +111,3 @@ def evaluate_line(loss: PointLoss, line: Line, t: np.ndarray) -> Profile:
         raise ValueError("the positions must ascend and hold 0 and 1, the ends; take `line_positions`")
     losses = [finite_loss(loss, line.point(at), f"t = {at:.4g} of the line {line.name!r}") for at in t]
     return Profile(t, np.array(losses), line.length, line.name)
-
-
-def nearest_copy(point: np.ndarray, to: np.ndarray, periods: np.ndarray | float = 2 * np.pi) -> np.ndarray:
-    """The copy of a point ``(n,)`` of a periodic loss that lies nearest another point.
-
-    Each coordinate is moved by whole periods, which may be one for all or ``(n,)``, ``inf`` where there is none: a
-    rotation's angle has the period 2 pi up to a global phase.
-    """
-    steps = np.round((point - to) / periods)
-    return point - steps * np.where(np.isinf(periods), 0.0, periods)
