@@ -10,7 +10,8 @@ TORTURE ?=
 # Where pip finds torch: an index, or pypi, whose Linux build brings gigabytes of CUDA libraries. Empty means on Linux
 # PyTorch's own index of builds without CUDA, see .ci/install_torch.py.
 TORCH_INDEX ?=
-# Public address of the repository, for the book's launch buttons; the publishing workflow sets it, empty means none.
+# Public address of the repository, https://host/owner/name or what git clones, for the book's launch buttons; the
+# publishing workflow sets it, empty means none.
 export QPATCH_REPOSITORY_URL ?=
 # The branch that they open.
 export QPATCH_REPOSITORY_BRANCH ?= main

@@ -52,8 +52,7 @@ def split_angles(flat: torch.Tensor, n_qubits: int) -> Angles:
     pieces = flat.split([stretch_size, encoding_size, stretch_size, encoding_size, stretch_size], dim=-1)
     entangling, encoding = (torch.stack(each, dim=-2) for each in (pieces[::2], pieces[1::2]))
     return Angles(
-        entangling.unflatten(-1, (depth, len(AXES), n_qubits)),
-        encoding.unflatten(-1, (n_qubits, n_qubits // 2, 2)),
+        entangling.unflatten(-1, (depth, len(AXES), n_qubits)), encoding.unflatten(-1, (n_qubits, n_qubits // 2, 2))
     )
 
 

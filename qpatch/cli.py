@@ -161,6 +161,9 @@ def sweep_command(
 
 def _announce(plan: Mapping[RunFolder, Sequence[str]], parameters: dict, workers: int | None):
     """Say what is to do and how long it will take, from some seconds of measuring; None where nothing is to do."""
+    for run, stages in plan.items():
+        for stage in stages:
+            STAGES[stage].check(run.config, parameters)
     pending = [(run.config, stage) for run, stages in plan.items() for stage in pending_stages(run, parameters, stages)]
     if not pending:
         return None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
-import zlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,35 +12,31 @@ from pathlib import Path
 import lazy_loader
 
 from qpatch.config import RunConfig
-from qpatch.files import PROJECT
+from qpatch.files import in_project
+from qpatch.idx import DataError, read_raw
 
 np, torch = (lazy_loader.load(name) for name in ("numpy", "torch"))
-
-FILES = {
-    "train_images": "train-images-idx3-ubyte",
-    "train_labels": "train-labels-idx1-ubyte",
-    "test_images": "t10k-images-idx3-ubyte",
-    "test_labels": "t10k-labels-idx1-ubyte",
-}
-# SHA-256 of the uncompressed canonical MNIST files.
-MNIST_SHA256 = {
-    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-}
-
-
-class DataError(ValueError):
-    """Data files that cannot be used; the message names the file, what is wrong and the remedy."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images ``(n, size, size)`` float32, pooled and in radians, and their labels ``(n,)`` int64."""
+    """Images ``(n, size, size)`` float32, pooled and in radians, and their labels ``(n,)`` int64.
+
+    Arrays and other floating-point or whole-number types are taken as well; other contents are a ValueError.
+    """
 
     images: torch.Tensor
     labels: torch.Tensor
+
+    def __post_init__(self):
+        images, labels = (torch.as_tensor(values) for values in (self.images, self.labels))
+        if not images.is_floating_point() or labels.is_floating_point() or labels.shape != images.shape[:1]:
+            seen = (f"{tuple(values.shape)} of {values.dtype}" for values in (images, labels))
+            raise ValueError(
+                "images {} and labels {}; give radians (n, size, size) and whole numbers (n,)".format(*seen)
+            )
+        object.__setattr__(self, "images", images)
+        object.__setattr__(self, "labels", labels.long())
 
     def __len__(self):
         return len(self.labels)
@@ -67,7 +62,7 @@ class Dataset:
 
 def data_folder(dataset: str) -> Path:
     """Folder of a data set's four IDX files: ``$QPATCH_DATA/<dataset>`` where that variable is set, else ``data/``."""
-    return Path(os.path.expanduser(os.environ.get("QPATCH_DATA") or PROJECT / "data")) / dataset
+    return Path(os.path.expanduser(os.environ.get("QPATCH_DATA") or in_project("data"))) / dataset
 
 
 def load_dataset(config: RunConfig, folder: Path | str | None = None) -> Dataset:
@@ -80,7 +75,7 @@ def load_dataset(config: RunConfig, folder: Path | str | None = None) -> Dataset
 
     Raises:
         DataError: a file is missing, damaged, or (for the data set ``mnist``) not the canonical one; images that do not
-            pool to ``image_size``; too few images.
+            pool to ``image_size``, or of pixels from 0 to 1; too few images, or none of a class.
     """
     return Dataset(train=load_split(config, "train", folder), test=load_split(config, "test", folder))
 
@@ -89,62 +84,56 @@ def load_split(config: RunConfig, name: str, folder: Path | str | None = None) -
     """One of a run's splits alone, 'train' or 'test', as `load_dataset` reads it; the test images load much faster."""
     folder = Path(folder) if folder is not None else data_folder(config.dataset)
     images, labels = (read_raw(folder, f"{name}_{part}", config.dataset) for part in ("images", "labels"))
+    labels = labels[:, 0] if labels.ndim == 2 and labels.size else labels  # QMNIST says more of a digit after its class
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
-        raise DataError(f"{folder}: images of shape {images.shape} do not go with labels of shape {labels.shape}")
+        given = f"images of shape {images.shape} with labels of shape {labels.shape}"
+        raise DataError(
+            f"{folder}: {given}; give grey ones (n, side, side), colours averaged, with as many labels (n,)"
+        )
     count = getattr(config, f"n_{name}")
-    kept = np.flatnonzero(labels < config.n_classes)[:count]
+    kept = np.flatnonzero((labels >= 0) & (labels < config.n_classes))[:count]
     if len(kept) < count:
         raise DataError(f"{folder}: {len(kept)} images carry a label below {config.n_classes}; {count} were asked for")
     pixels = torch.from_numpy(images[kept].astype(np.float32)) * (2 * torch.pi / (255 * config.n_qubits))
     try:
+        _check_classes(labels[kept], config, name)
+        _check_pixels(images[kept])
         pooled = pool(pixels, config.image_size)
     except DataError as error:
-        raise DataError(f"{folder}: {error}") from None
+        raise DataError(f"{folder}, {name}, labels {labels.min()} to {labels.max()}: {error}") from None
     if config.permutation is not None:
         order = np.random.RandomState(config.permutation).permutation(config.image_size**2)
         pooled = pooled.flatten(1)[:, order].reshape(pooled.shape)
     return Split(pooled, torch.from_numpy(labels[kept].astype(np.int64)))
 
 
-def read_raw(folder: Path, name: str, dataset: str = "mnist") -> np.ndarray:
-    """One of `FILES`, or of these with ``.gz``, ``(n, 28, 28)`` or ``(n,)`` uint8; for ``mnist`` the canonical one."""
-    path = folder / FILES[name]
-    sha256 = MNIST_SHA256[path.name] if dataset == "mnist" else None
-    packed = path.with_name(path.name + ".gz")
-    found = next((candidate for candidate in (path, packed) if candidate.is_file()), None)
-    if found is None:
-        raise DataError(f"{path} (or {packed.name}) is missing; {_remedy(path, sha256)}")
-    try:
-        contents = found.read_bytes()
-        if found == packed:
-            contents = gzip.decompress(contents)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{found} cannot be read ({error}); {_remedy(path, sha256)}") from error
-    digest = hashlib.sha256(contents).hexdigest()
-    if sha256 is not None and digest != sha256:
+def _check_classes(labels: np.ndarray, config: RunConfig, name: str) -> None:
+    """Refuse kept labels ``(n,)`` without one of the classes, if they could have all, or unfit for mini-batches."""
+    counts = np.bincount(labels, minlength=config.n_classes)
+    if len(labels) >= config.n_classes and not counts.all():
         raise DataError(
-            f"{found} is not the canonical file: its contents have SHA-256 {digest}, expected {sha256};"
-            f" {_remedy(path, sha256)}"
+            f"of the {len(labels)} images used none is of class {counts.argmin()} of 0 to {config.n_classes - 1};"
+            f" number the labels from 0, mix sorted images, use more of them (n_{name}), or fewer classes (n_classes)"
         )
-    return _parse_idx(contents, found)
+    if name == "train":
+        _check_batches(labels, config)
 
 
-def _remedy(path: Path, sha256: str | None) -> str:
-    if sha256 is None:
-        return "put the data set's four IDX files there, or point QPATCH_DATA at the folder that holds its folder"
-    if path.is_relative_to(PROJECT):
-        return "get it back with 'git checkout -- data/mnist'"
-    return "copy the files of data/mnist there, or unset QPATCH_DATA"
+def _check_batches(labels: np.ndarray, config: RunConfig) -> None:
+    if (most := np.bincount(labels).max()) < config.n_batches:
+        raise DataError(
+            f"no class has more than {most} images, which {config.n_batches} batches cannot share; use a batch_size"
+            f" of {-(-len(labels) // most)} or more"
+        )
 
 
-def _parse_idx(contents: bytes, path: Path) -> np.ndarray:
-    if len(contents) < 4 or contents[:3] != b"\0\0\x08":
-        raise DataError(f"{path} is not an IDX file of unsigned bytes; its first bytes are {contents[:4].hex()}")
-    rank = contents[3]
-    shape = tuple(np.frombuffer(contents, ">u4", rank, offset=4).tolist()) if len(contents) >= 4 + 4 * rank else ()
-    if len(contents) != 4 + 4 * rank + int(np.prod(shape)) or not shape:
-        raise DataError(f"{path} is truncated or too long: {len(contents)} bytes for an array of shape {shape}")
-    return np.frombuffer(contents, np.uint8, offset=4 + 4 * rank).reshape(shape)
+def _check_pixels(images: np.ndarray) -> None:
+    """Refuse bytes of no more than one step in brightness: floats from 0 (or -1) to 1 that were cast."""
+    if not images.any() or ((images == 1).any() and not ((images > 1) & (images < 255)).any()):
+        raise DataError(
+            f"all pixels are {' or '.join(map(str, np.unique(images)))}, of 0 to 255, as of images from 0 to 1 that"
+            f" were cast to bytes; multiply these by 255 first"
+        )
 
 
 def pooling(side: int, image_size: int) -> tuple[int, int] | None:
@@ -176,32 +165,44 @@ def epoch_seeds(config: RunConfig) -> np.ndarray:
 
 
 def stratified_batches(labels: torch.Tensor, config: RunConfig, epoch: int) -> Iterator[torch.Tensor]:
-    """Indices of an epoch's mini-batches ``(batch_size,)``: scikit-learn's test folds by the epoch's random state."""
+    """Indices of an epoch's mini-batches ``(batch_size,)``: scikit-learn's test folds by the epoch's random state.
+
+    A class of fewer images than there are batches is in some of them only; no class with one for each is a DataError.
+    """
     from sklearn.model_selection import StratifiedKFold  # half of what importing this package would cost
 
+    labels = labels.cpu().numpy()
+    _check_batches(labels, config)
     folds = StratifiedKFold(config.n_batches, shuffle=True, random_state=int(epoch_seeds(config)[epoch]))
-    for _, indices in folds.split(np.zeros(len(labels)), labels.cpu().numpy()):
-        yield torch.from_numpy(indices)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of such a class
+        batches = [indices for _, indices in folds.split(np.zeros(len(labels)), labels)]
+    yield from map(torch.from_numpy, batches)
 
 
 def stratified_subset(split: Split, n_images: int, seed: int = 0) -> Split:
     """``n_images`` of a split at random, the classes in proportion; all of them for 0, or where there are no more.
 
-    Fewer images than classes, in the subset or left over, cannot be shared out: DataError.
+    Fewer images than classes, in the subset or left over, or a class of one image, cannot be shared out: DataError.
     """
     from sklearn.model_selection import train_test_split
 
     if n_images == 0 or n_images >= len(split):
         return split
-    n_classes = len(split.labels.unique())
-    if n_images < n_classes:
-        raise DataError(f"{n_images} images cannot hold all {n_classes} classes; take more, or 0 for all")
-    if len(split) - n_images < n_classes:
-        raise DataError(
-            f"{n_images} of {len(split)} images leave fewer than one of each of {n_classes} classes over; take"
-            f" {len(split) - n_classes} or fewer, or 0 for all"
-        )
+    classes, counts = split.labels.unique(return_counts=True)
+    if counts.min() < 2:
+        raise DataError(f"class {classes[counts.argmin()]} has one image, which subset and rest cannot share; take all")
+    if problem := subset_problem(n_images, len(split), len(classes)):
+        raise DataError(problem)
     labels = split.labels.cpu().numpy()
     indices, _ = train_test_split(np.arange(len(split)), train_size=n_images, stratify=labels, random_state=seed)
     chosen = torch.from_numpy(np.sort(indices))
     return Split(split.images[chosen], split.labels[chosen])
+
+
+def subset_problem(n_images: int, n_all: int, n_classes: int) -> str:
+    """Why a subset and the rest of all images cannot both have all classes; empty where they can, or nothing rests."""
+    if not 0 < n_images < n_all or n_classes <= n_images <= n_all - n_classes:
+        return ""
+    return (
+        f"{n_images} of {n_all} images and the rest cannot both hold all {n_classes} classes; take 0, which takes all"
+    )

@@ -49,6 +49,16 @@ def locked(file: Path, timeout: float = -1) -> contextlib.AbstractContextManager
         return filelock.FileLock(file, timeout=timeout, mode=0o666).acquire()
 
 
+def in_project(*parts: str) -> Path:
+    """A place in the project's folder; ResultError where the package is installed without the project."""
+    if not (PROJECT / "pyproject.toml").is_file():
+        raise ResultError(
+            "this needs the project's data and notebooks, which an installed qpatch comes without: clone the repository"
+            " and 'make setup' there (or 'pip install -e .'); QPATCH_DATA and QPATCH_RESULTS may name other folders"
+        )
+    return PROJECT.joinpath(*parts)
+
+
 def write_atomically(path: Path, contents: bytes) -> None:
     """Write a file so that it is there whole or not at all, also after a crash, whoever else writes it.
 

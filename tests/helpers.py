@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from qpatch.config import RunConfig
-from qpatch.data import FILES
+from qpatch.idx import FILES
 from qpatch.runs.stages.flatness import epochs_wanted
 from qpatch.runs.store import RunFolder
 

@@ -77,6 +77,22 @@ def unmeasured(monkeypatch):
         (["run", "-p", "device=meta"], "device 'meta' is none that this package runs on; use 'auto', 'cpu' or 'cuda'"),
         (["sweep", "--workers", "0"], "greater than or equal to 1"),
         (["sweep", "-p", "sclae=3"], "unknown parameter 'sclae'; did you mean 'scale'?"),
+        (["run", "-p", "n_points=1"], "n_points is 1; it must be at least 2"),
+        (["run", "-p", "start_seed=-1"], "start_seed is -1; it must be at least 0"),
+        (["run", "-p", "start_seed=4294967296"], "start_seed is 4294967296; it must be below 2^32"),
+        (["run", "-p", "epochs=1"], "epochs is 1, 1 of a learning rate above 0: the landscape stage draws a plane"),
+        (
+            ["run", "-p", "epochs=2", "-p", "cosine_period=1", "--stage", "slices"],
+            "epochs is 2, 1 of a learning rate above 0: the slices stage draws a plane through the path",
+        ),
+        (
+            ["run", "-p", "subset=9"],
+            "subset of the hessian stage: 9 of 60000 images and the rest cannot both hold all 10 classes",
+        ),
+        (
+            ["sweep", "--profile", "class", "-p", "n_images=1995"],
+            "n_images of the spectrum stage: 1995 of 2000 images and the rest cannot both hold all 8 classes; take 0",
+        ),
         (["status", "--profile", "big"], "unknown profile 'big'"),
         (["swep"], "No such command 'swep'"),
     ],

@@ -12,17 +12,17 @@ from sklearn.model_selection import StratifiedKFold
 
 from qpatch.config import RunConfig
 from qpatch.data import (
-    FILES,
     DataError,
+    Split,
     data_folder,
     epoch_seeds,
     load_dataset,
     pool,
     pooling,
-    read_raw,
     stratified_batches,
     stratified_subset,
 )
+from qpatch.idx import FILES, read_raw
 from qpatch.oracles.golden import load_golden
 
 MNIST = REPOSITORY / "data" / "mnist"
@@ -200,7 +200,7 @@ def test_a_truncated_packed_file_names_the_file_and_the_remedy(copied_mnist, len
 
 
 def test_a_missing_file_of_the_project_comes_back_with_git(copied_mnist, monkeypatch):
-    monkeypatch.setattr("qpatch.data.PROJECT", copied_mnist.parents[1])
+    monkeypatch.setattr("qpatch.idx.PROJECT", copied_mnist.parents[1])
     with pytest.raises(DataError, match=r"train-labels-idx1-ubyte.* is missing; get it back with 'git checkout"):
         read_raw(copied_mnist, "train_labels")
 
@@ -225,7 +225,7 @@ def test_another_data_set_has_no_checksum_but_mnist_has(tmp_path):
         (idx_bytes(np.zeros(80))[:-1], r"is truncated or too long: 87 bytes for an array of shape \(80,\)"),
         (idx_bytes(np.zeros(80)) + b"\0", r"is truncated or too long: 89 bytes"),
         (idx_bytes(np.zeros(80))[:6], r"is truncated or too long: 6 bytes"),
-        (idx_bytes(np.zeros(79)), r"images of shape \(80, 28, 28\) do not go with labels of shape \(79,\)"),
+        (idx_bytes(np.zeros(79)), r"images of shape \(80, 28, 28\) with labels of shape \(79,\)"),
         (idx_bytes(np.full(80, 9)), r"0 images carry a label below 3; 60 were asked for"),
     ],
 )
@@ -237,9 +237,130 @@ def test_damaged_labels_of_another_data_set_are_told_apart(tmp_path, contents, m
         load_dataset(TINY, folder)
 
 
+def rewrite(folder, name, change=lambda array: array, kind="u1", code=8, as_name="{}.gz", pack=gzip.compress):
+    """Replace a file of the small set by what a function makes of its array, in another type or under another name."""
+    file = folder / f"{FILES[name]}.gz"
+    contents = gzip.decompress(file.read_bytes())
+    start = 4 + 4 * contents[3]
+    array = change(np.frombuffer(contents, np.uint8, offset=start).reshape(np.frombuffer(contents[4:start], ">u4")))
+    header = bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+    file.unlink()
+    (folder / as_name.format(FILES[name])).write_bytes(pack(header + array.astype(kind).tobytes()))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (
+            "train_labels",
+            lambda a: a + 1,
+            r"shapes, train, labels 1 to 4: of the 40 images used none is of class 0 of 0 to 2",
+        ),
+        (
+            "test_labels",
+            lambda a: np.where(a == 1, 0, a),
+            r"shapes, test, labels 0 to 3: of the 30 .* is of class 1 of 0 to 2",
+        ),
+        ("train_labels", np.sort, r"of the 40 images used none is of class 2 of .*mix sorted images, use more of them"),
+        ("train_images", lambda a: a / 255, r"shapes, train, .*: all pixels are 0, of 0 to 255.*multiply these by 255"),
+        ("train_images", lambda a: a > 100, r"all pixels are 0 or 1, of 0 to 255, as of images from 0 to 1"),
+        ("train_images", lambda a: np.where(a > 100, 255, a > 50), r"all pixels are 0 or 1 or 255"),
+        (
+            "train_images",
+            lambda a: np.stack([a] * 3, 3),
+            r"shape \(80, 28, 28, 3\) with labels of shape \(80,\); give grey ones",
+        ),
+    ],
+)
+def test_data_that_load_and_are_nonsense_are_refused(tmp_path, name, change, message):
+    folder = write_idx_set(tmp_path / "shapes")
+    rewrite(folder, name, change)
+    with pytest.raises(DataError, match=message):
+        load_dataset(TINY.replace(n_train=40), folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "code", "message"),
+    [
+        (
+            "train_images",
+            ">f4",
+            13,
+            r"train-images-idx3-ubyte.gz holds images of type float32; write them as bytes from",
+        ),
+        ("test_images", ">i2", 11, r"t10k-images-idx3-ubyte.gz holds images of type int16; write them as bytes from 0"),
+        ("test_labels", ">f8", 14, r"t10k-labels-idx1-ubyte.gz holds labels of type float64; write them as whole numb"),
+    ],
+)
+def test_elements_of_another_type_are_refused(tmp_path, name, kind, code, message):
+    folder = write_idx_set(tmp_path / "shapes")
+    rewrite(folder, name, kind=kind, code=code)
+    with pytest.raises(DataError, match=message):
+        load_dataset(TINY, folder)
+
+
+@pytest.mark.parametrize("sizes", [[2**31, 2**31, 4], [2**32 - 1] * 4, [0, 2**32 - 1], [1] * 64])
+def test_headers_beyond_all_bounds_are_refused(tmp_path, sizes):
+    folder = write_idx_set(tmp_path / "shapes")
+    header = bytes([0, 0, 8, len(sizes)]) + np.array(sizes, ">u4").tobytes()
+    (folder / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(header))
+    with pytest.raises(DataError, match=r"is truncated or too long|is not an IDX file|with labels of"):
+        load_dataset(TINY, folder)
+
+
+def test_a_half_written_file_is_not_preferred_to_the_whole_one_beside_it(tmp_path):
+    folder = write_idx_set(tmp_path / "shapes")
+    whole = load_dataset(TINY, folder)
+    packed = folder / "train-images-idx3-ubyte.gz"
+    contents = gzip.decompress(packed.read_bytes())
+    plain = packed.with_suffix("")
+    for written in (contents[:1000], contents[:1000].ljust(len(contents), b"\0")):
+        plain.write_bytes(written)
+        message = rf"train-images-idx3-ubyte and {packed.name} hold {len(written)} and {len(contents)} bytes.*; delete"
+        with pytest.raises(DataError, match=message):
+            load_dataset(TINY, folder)
+    plain.unlink()
+    assert load_dataset(TINY, folder).digest() == whole.digest()
+    plain.write_bytes(contents)  # both, and the same
+    assert load_dataset(TINY, folder).digest() == whole.digest()
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bytes], ids=["packed", "plain"])
+@pytest.mark.parametrize(
+    "style", ["emnist-digits-{}-{}-idx{}-ubyte", "{}-{}.idx{}-ubyte", "qmnist-{}-{}-idx{}-ubyte.gz"]
+)
+def test_names_that_people_have_are_read_packed_or_not(tmp_path, style, pack):
+    folder = write_idx_set(tmp_path / "shapes")
+    expected = load_dataset(TINY, folder)
+    pack = gzip.compress if style.endswith("gz") else pack
+    for name in FILES:
+        split, part = name.split("_")
+        as_name = style.format(
+            "t10k" if split == "test" and "mnist" not in style else split, part, 3 - 2 * (part == "labels")
+        )
+        rewrite(folder, name, as_name=as_name, pack=pack)
+    assert load_dataset(TINY, folder).digest() == expected.digest()
+
+
+def test_labels_of_whole_numbers_with_more_about_each_digit_are_read(tmp_path):
+    folder = write_idx_set(tmp_path / "shapes")
+    expected = load_dataset(TINY, folder)
+    rewrite(folder, "train_labels", kind=">i4", code=12)
+    rewrite(
+        folder,
+        "test_labels",
+        lambda a: np.stack([a, *[a + 7] * 7], 1),
+        kind=">i4",
+        code=12,
+        as_name="qmnist-test-labels-idx2-int",
+        pack=bytes,
+    )
+    assert load_dataset(TINY, folder).digest() == expected.digest()
+
+
 def test_images_of_another_size_are_refused(tmp_path):
     folder = write_idx_set(tmp_path / "shapes", side=32)
-    message = r"shapes: images of 32 x 32 pixels do not pool to 14 x 14; use an image_size of 32, 17, 16, 9, 8, 6, 4, 2"
+    message = r"shapes, train, .*: images of 32 x 32 pixels do not pool to 14 x 14; use an image_size of 32, 17, 16, 9"
     with pytest.raises(DataError, match=message):
         load_dataset(TINY.replace(image_size=14, stride=1), folder)
 
@@ -260,13 +381,47 @@ def test_stratified_subset_keeps_the_proportions_and_the_order(mnist):
 
 
 def test_a_subset_must_hold_every_class(mnist):
-    with pytest.raises(DataError, match="9 images cannot hold all 10 classes"):
-        stratified_subset(mnist.train, 9)
-    with pytest.raises(
-        DataError, match="59995 of 60000 images leave fewer than one of each of 10 classes over; take 59990"
-    ):
-        stratified_subset(mnist.train, 59_995)
+    for count in (9, 59_995):
+        message = rf"{count} of 60000 images and the rest cannot both hold all 10 classes; take 0, which takes all"
+        with pytest.raises(DataError, match=message):
+            stratified_subset(mnist.train, count)
     assert len(stratified_subset(mnist.train, 59_990)) == 59_990
+
+
+def test_a_split_takes_arrays_and_whole_numbers_and_refuses_what_it_cannot_be():
+    images, labels = np.zeros((3, 8, 8)), np.arange(3)
+    for given in (labels.astype(np.int32), labels.astype(np.uint8), labels.tolist(), torch.arange(3).int()):
+        split = Split(images, given)
+        assert (split.images.dtype, split.labels.dtype) == (torch.float64, torch.int64)
+        assert split.labels.tolist() == [0, 1, 2]
+    for wrong in [(images.astype(np.uint8), labels), (images, labels.astype(float)), (images, labels[:2])]:
+        with pytest.raises(ValueError, match=r"and labels \(\d,\) of torch\.\w+; give radians \(n, size, size\)"):
+            Split(*wrong)
+
+
+def test_a_class_of_one_image_is_not_shared_by_a_subset_and_the_rest():
+    labels = torch.tensor([0, 0, 0, 1, 2, 2])
+    with pytest.raises(DataError, match="class 1 has one image, which subset and rest cannot share; take all"):
+        stratified_subset(Split(torch.zeros(6, 8, 8), labels), 3)
+
+
+def test_more_batches_than_images_of_any_class_are_refused_before_a_training(tmp_path):
+    config = TINY.replace(n_train=60, batch_size=2)
+    with pytest.raises(
+        DataError, match=r"no class has more than 20 images, which 30 .*; use a batch_size of 3 or more"
+    ):
+        load_dataset(config, write_idx_set(tmp_path / "shapes"))
+    with pytest.raises(DataError, match="no class has more than 20 images, which 30 batches cannot share"):
+        next(stratified_batches(torch.arange(60) % 3, config, 0))
+    assert len(load_dataset(config.replace(batch_size=3), tmp_path / "shapes").train) == 60  # the remedy
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_class_of_fewer_images_than_batches_is_in_some_of_them():
+    labels = torch.tensor([0] * 30 + [1] * 28 + [2] * 2)
+    batches = list(stratified_batches(labels, TINY.replace(batch_size=10), 0))
+    assert sum((labels[batch] == 2).sum() for batch in batches) == 2
+    assert torch.cat(batches).sort().values.equal(torch.arange(60))
 
 
 def test_permuted_pixels_are_the_old_ones_in_the_same_new_order_in_every_image(shapes, shapes_root):

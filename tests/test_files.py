@@ -5,8 +5,13 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from helpers import TINY
 
 from qpatch import files
+from qpatch.data import load_dataset
+from qpatch.files import ResultError
+from qpatch.runs.published import reference_table
+from qpatch.runs.store import results_folder
 
 
 def test_files_are_written_and_replaced(tmp_path):
@@ -51,6 +56,17 @@ def test_writers_of_one_file_do_not_disturb_one_another(tmp_path):
     with ThreadPoolExecutor(len(texts)) as pool:
         list(pool.map(write, texts))
     assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_an_installed_package_without_its_project_says_what_is_needed(monkeypatch, tmp_path):
+    monkeypatch.setattr("qpatch.files.PROJECT", tmp_path)
+    monkeypatch.delenv("QPATCH_DATA", raising=False)
+    monkeypatch.delenv("QPATCH_RESULTS")
+    for needs in (results_folder, lambda: load_dataset(TINY), lambda: reference_table("runs")):
+        with pytest.raises(ResultError, match=r"clone the repository and 'make setup' there"):
+            needs()
+    monkeypatch.setenv("QPATCH_RESULTS", str(tmp_path))
+    assert results_folder() == tmp_path
 
 
 def test_digest_is_sha256(tmp_path):

@@ -10,7 +10,6 @@ import torch
 from book.checks.classroom import small_config
 from book.checks.compare import call, fail_unless, same, same_function, to_number, to_values
 from qpatch.data import load_dataset
-from qpatch.landscape.lines import nearest_copy
 from qpatch.landscape.planes import Plane, pca_plane, random_plane, variance_ratios
 from qpatch.model.qnn import PatchQNN
 from qpatch.runs.published import reference_table
@@ -126,3 +125,13 @@ CHECKS = {
     "ex-shift": _shift,
     "ex-difference-step": _difference_step,
 }
+
+
+def nearest_copy(point: np.ndarray, to: np.ndarray, periods: np.ndarray | float = 2 * np.pi) -> np.ndarray:
+    """The copy of a point ``(n,)`` of a periodic loss that lies nearest another point.
+
+    Each coordinate is moved by whole periods, which may be one for all or ``(n,)``, ``inf`` where there is none: a
+    rotation's angle has the period 2 pi up to a global phase.
+    """
+    steps = np.round((point - to) / periods)
+    return point - steps * np.where(np.isinf(periods), 0.0, periods)

@@ -13,7 +13,7 @@ from matplotlib.ticker import SymmetricalLogLocator
 
 from book.show.epochs import grid_of_runs
 from book.show.plots import BEST_COLOR, INK, patch_color, share_legend
-from qpatch.curvature.density import SpectralDensity, histogram, symlog_edges
+from qpatch.curvature.density import SpectralDensity, histogram
 from qpatch.runs.readings import stored_density
 from qpatch.runs.store import RunFolder
 
@@ -69,3 +69,23 @@ def draw_density(ax: Axes, density: SpectralDensity, color: str, linear: float |
     top = max(ax.get_ylim()[1], 3 * bins.counts.max())  # of all panels, where they share an axis
     ax.set(xlabel="eigenvalue", ylabel="eigenvalues a bin", ylim=(0.3, top))
     return ax
+
+
+def symlog_edges(density: SpectralDensity, linear: float | None = None, per_decade: int = 3) -> np.ndarray:
+    """Bin edges over all nodes for a symlog axis: one bin from -linear to linear, then equal ones on the log axis.
+
+    Without ``linear`` it is the density's resolution, so that no bin is narrower than that (at three a decade).
+    ValueError for a linear part or a number a decade that is not positive.
+    """
+    low = min(probe.values[0] for probe in density.probes)
+    high = max(probe.values[-1] for probe in density.probes)
+    if linear is None:
+        linear = density.resolution or max(abs(high), 1.0)  # the latter where all eigenvalues are one
+    if not linear > 0 or per_decade < 1:
+        raise ValueError(f"a linear part of {linear} and {per_decade} bins a decade; both must be positive")
+
+    def side(reach: float) -> np.ndarray:
+        n_bins = int(np.floor(per_decade * np.log10(max(reach, linear) / linear))) + 1
+        return linear * 10.0 ** (np.arange(n_bins + 1) / per_decade)
+
+    return np.concatenate([-side(-low)[::-1], side(high)])

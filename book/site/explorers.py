@@ -13,9 +13,10 @@ import torch
 
 from book.show import plots, tables
 from book.show.landscapes import path_heights
+from book.show.spectra import symlog_edges
 from book.site.reports import report_title
 from qpatch.config import RunConfig, valid_strides
-from qpatch.curvature.density import histogram, symlog_edges
+from qpatch.curvature.density import histogram
 from qpatch.data import Split, load_split
 from qpatch.model.predictions import Predictions, predict
 from qpatch.runs.readings import stored_density

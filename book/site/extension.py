@@ -15,6 +15,7 @@ from __future__ import annotations
 import html
 import importlib.util
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -53,9 +54,9 @@ def setup(app: Sphinx) -> dict:
     leave_out_thebe(app)
     app.add_config_value("qpatch_executed", {}, "")  # file of the outputs of each chapter
     # 400: before the table of contents is read, at the default priority of 500.
+    app.connect("config-inited", link_repository, priority=300)  # chapters name the repository, too
     app.connect("config-inited", execute_notebooks, priority=400)
     app.connect("builder-inited", read_executed, priority=600)  # after myst-nb has made its configuration
-    app.connect("config-inited", link_repository, priority=400)
     app.connect("html-page-context", offer_notebook, priority=400)  # before the theme makes its buttons
     app.connect("html-page-context", add_scripts)
     app.connect("html-page-context", name_sidebar_toggles, priority=600)  # after the theme has made its functions
@@ -112,21 +113,44 @@ def read_executed(app: Sphinx) -> None:
     }
 
 
+def repository_address(given: str) -> str:
+    """The web address ``https://host/owner/name`` of a repository, also from an address to clone it; empty of none.
+
+    ExtensionError for what names no repository.
+    """
+    found = re.fullmatch(r"(?:(https?)://|ssh://|)(?:[^@/\s]+@)?([\w.-]+(?::\d+)?)[/:](.*)", given.strip())
+    scheme, host, path = found.groups() if found else ("", "", given)
+    path = path.strip("/").removesuffix(".git")
+    host = host if scheme else host.split(":")[0]  # the port is another's
+    if not given.strip():
+        return ""
+    if not found or "." not in host or not re.fullmatch(r"[\w.~-]+(/[\w.~-]+)+", path):
+        raise ExtensionError(
+            f"{REPOSITORY_VARIABLE} is {given!r}; write it as https://host/owner/name, or leave it empty"
+        )
+    return f"{scheme or 'https'}://{host}/{path}"
+
+
 def link_repository(app: Sphinx, config: Config) -> None:
-    """Buttons for the repository, its issues and Binder, where the environment names its address (and branch)."""
+    """Buttons for the repository, its issues and Binder, where the environment names its address (and branch).
+
+    The addresses of a host that has neither "gitlab" nor "bitbucket" in its name are taken to be like GitHub's.
+    """
     options = dict(config.html_theme_options)
-    address = os.environ.get(REPOSITORY_VARIABLE, "").rstrip("/")
-    if address:
+    if address := repository_address(os.environ.get(REPOSITORY_VARIABLE, "")):
+        os.environ[REPOSITORY_VARIABLE] = address  # for the chapters that name it
+        provider = next((name for name in ("gitlab", "bitbucket") if name in address.split("/")[2]), "github")
         options |= {
+            "repository_provider": provider,
             "repository_url": address,
             "repository_branch": os.environ.get(BRANCH_VARIABLE) or "main",
             "path_to_docs": "",
             "use_repository_button": True,
-            "use_issues_button": True,
+            "use_issues_button": provider != "bitbucket",  # for which the theme has none
             "launch_buttons": {"binderhub_url": "https://mybinder.org", "notebook_interface": "jupyterlab"},
         }
     else:
-        for key in ("repository_url", "repository_branch", "path_to_docs", "launch_buttons"):
+        for key in ("repository_provider", "repository_url", "repository_branch", "path_to_docs", "launch_buttons"):
             options.pop(key, None)
     config.html_theme_options = options
 

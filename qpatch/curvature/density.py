@@ -105,23 +105,3 @@ def histogram(density: SpectralDensity, edges: np.ndarray) -> Histogram:
     share = np.mean(rows, axis=0)
     size = density.size
     return Histogram(np.asarray(edges, np.float64), size * share, size * density._error(share, share))
-
-
-def symlog_edges(density: SpectralDensity, linear: float | None = None, per_decade: int = 3) -> np.ndarray:
-    """Bin edges over all nodes for a symlog axis: one bin from -linear to linear, then equal ones on the log axis.
-
-    Without ``linear`` it is the density's resolution, so that no bin is narrower than that (at three a decade).
-    ValueError for a linear part or a number a decade that is not positive.
-    """
-    low = min(probe.values[0] for probe in density.probes)
-    high = max(probe.values[-1] for probe in density.probes)
-    if linear is None:
-        linear = density.resolution or max(abs(high), 1.0)  # the latter where all eigenvalues are one
-    if not linear > 0 or per_decade < 1:
-        raise ValueError(f"a linear part of {linear} and {per_decade} bins a decade; both must be positive")
-
-    def side(reach: float) -> np.ndarray:
-        n_bins = int(np.floor(per_decade * np.log10(max(reach, linear) / linear))) + 1
-        return linear * 10.0 ** (np.arange(n_bins + 1) / per_decade)
-
-    return np.concatenate([-side(-low)[::-1], side(high)])

@@ -29,7 +29,8 @@ class LossCurvature:
     """Derivatives of the mean cross-entropy over a split, at the model's present parameters, by angles and bias.
 
     Vectors are flat (`qpatch.model.flat`), ``(n_trainable,)``. No weight-decay term. ``chunk`` images are taken at a
-    time, by default as many as fit `training.CHUNK_BYTES`; ``progress`` shows a bar over the chunks.
+    time, by default as many as fit `training.CHUNK_BYTES`; ``progress`` shows a bar over the chunks. A frozen
+    parameter (``requires_grad`` False) is a ValueError.
     """
 
     def __init__(self, model: PatchQNN, split: Split, chunk: int | None = None, progress: bool = False):
@@ -62,8 +63,9 @@ class LossCurvature:
         return Product(self._gauss_newton_product, self.point)
 
     def _hessian_product(self, vector: torch.Tensor) -> torch.Tensor:
-        along_angles, along_bias = split_flat(vector, self.model.config)
-        if self._kept_at is None or not torch.equal(self._kept_at, self.point):
+        along_angles, along_bias = split_flat(vector.to(self.model.bias), self.model.config)
+        moved = self._kept_at is None or self._kept_at.dtype != self.point.dtype
+        if moved or not torch.equal(self._kept_at, self.point):
             self._kept = None  # what was kept elsewhere is free before room is looked for
             room = min(KEPT_BYTES, int(KEPT_SHARE * free_memory(self.model.bias.device)))
             self._kept, self._kept_at = Kept(room), self.point
@@ -72,7 +74,7 @@ class LossCurvature:
             return _tangent(self._gradient(angles, along_bias, self._kept))
 
     def _gauss_newton_product(self, vector: torch.Tensor) -> torch.Tensor:
-        along_angles, along_bias = split_flat(vector, self.model.config)
+        along_angles, along_bias = split_flat(vector.to(self.model.bias), self.model.config)
         with forward_ad.dual_level(), torch.no_grad():
             along = [_tangent(part) for part in self.model.prepare(_dual(self.model.angles, along_angles))]
 
@@ -118,6 +120,8 @@ class LossCurvature:
 
     def _sum(self, prepared, of_chunk: Callable[..., Sequence[torch.Tensor]], kept: Kept) -> list[torch.Tensor]:
         """Sum over the chunks of ``of_chunk(leaves, images, labels)``, one tensor a leaf: the parts of C, the bias."""
+        if not (self.model.angles.requires_grad and self.model.bias.requires_grad):
+            raise ValueError("the derivatives are by angles and bias, and one is frozen; call model.requires_grad_()")
         leaves = (*map(_leaf, prepared), self.model.bias)
         total = [torch.zeros_like(leaf) for leaf in leaves]
         starts = range(0, len(self.split), self.chunk)
@@ -135,7 +139,7 @@ class LossCurvature:
 
 
 def _dual(primal: torch.Tensor, tangent: torch.Tensor) -> torch.Tensor:
-    return forward_ad.make_dual(primal, tangent.expand_as(primal))
+    return forward_ad.make_dual(primal.to(tangent.dtype), tangent.expand_as(primal))
 
 
 def _tangent(dual: torch.Tensor) -> torch.Tensor:

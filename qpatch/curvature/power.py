@@ -37,8 +37,11 @@ class PowerIteration:
 
 
 def hessian_vector_product(loss: Loss, point: torch.Tensor) -> Product:
-    """The Hessian at a point ``(n,)`` as a product, by double backward; the first backward is done once."""
-    point = point.detach().requires_grad_()
+    """The Hessian at a point ``(n,)`` as a product, by double backward; the first backward is done once.
+
+    The loss is taken whole, as it is: weighted by class, or with batch norm over all images, it need be no mean.
+    """
+    point = torch.as_tensor(point).detach().requires_grad_()
     (gradient,) = torch.autograd.grad(loss(point), point, create_graph=True)
     return Product(lambda vector: torch.autograd.grad(gradient, point, vector, retain_graph=True)[0], point)
 

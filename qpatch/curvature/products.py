@@ -39,6 +39,7 @@ class Product:
     """
 
     def __init__(self, function: Callable[[torch.Tensor], torch.Tensor], like: torch.Tensor):
+        like = torch.as_tensor(like)
         if like.dim() != 1 or not len(like):
             raise ValueError(f"a product acts on vectors (n,) of one or more parameters, not {tuple(like.shape)}")
         self.function, self.shape = function, (len(like), len(like))

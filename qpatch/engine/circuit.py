@@ -38,16 +38,20 @@ class Prepared(NamedTuple):
 
 
 def prepare(angles: torch.Tensor, n_qubits: int) -> Prepared:
-    """Build the shared part from the angles ``(P, 6 n d + 2 n^2)``, radians. Twice differentiable."""
-    entangling, encoding = ansatz.split_angles(angles, n_qubits)
-    ring = ring_signs(n_qubits, angles.dtype, angles.device)
-    stretches = blocks.stretch_unitaries(entangling[:, 1:].flatten(0, 1)).unflatten(0, (-1, 2)) * ring
-    return Prepared(
-        start=blocks.stretch_states(entangling[:, 0]),
-        middle=stretches[:, 0],
-        final=ring[:, None] * stretches[:, 1],  # which the last block's ring is no part of
-        encoding=encoding_coefficients(encoding),
-    )
+    """Build the shared part from the angles ``(P, 6 n d + 2 n^2)``, radians. Twice differentiable.
+
+    In the angles' precision, under autocast too, as all of this module; backward belongs outside of that.
+    """
+    with torch.autocast(angles.device.type, enabled=False):
+        entangling, encoding = ansatz.split_angles(angles, n_qubits)
+        ring = ring_signs(n_qubits, angles.dtype, angles.device)
+        stretches = blocks.stretch_unitaries(entangling[:, 1:].flatten(0, 1)).unflatten(0, (-1, 2)) * ring
+        return Prepared(
+            start=blocks.stretch_states(entangling[:, 0]),
+            middle=stretches[:, 0],
+            final=ring[:, None] * stretches[:, 1],  # which the last block's ring is no part of
+            encoding=encoding_coefficients(encoding),
+        )
 
 
 def encoding_coefficients(encoding: torch.Tensor) -> torch.Tensor:
@@ -88,10 +92,11 @@ def encoding_gates(coefficients: torch.Tensor, features: torch.Tensor) -> torch.
 
 def statevectors(prepared: Prepared, features: torch.Tensor) -> torch.Tensor:
     """Final statevectors ``(P, B, 2^n)`` complex of features ``(B, P, n^2)`` in radians."""
-    gates = encoding_gates(prepared.encoding, features)
-    states = apply_gates(gates[:, 0], prepared.start.unsqueeze(1))
-    states = apply_gates(gates[:, 1], apply_unitaries(prepared.middle, states))
-    return apply_unitaries(prepared.final, states)
+    with torch.autocast(features.device.type, enabled=False):
+        gates = encoding_gates(prepared.encoding, features)
+        states = apply_gates(gates[:, 0], prepared.start.unsqueeze(1))
+        states = apply_gates(gates[:, 1], apply_unitaries(prepared.middle, states))
+        return apply_unitaries(prepared.final, states)
 
 
 def expectations(prepared: Prepared, features: torch.Tensor, n_classes: int) -> torch.Tensor:

@@ -3,9 +3,12 @@
 import contextlib
 import functools
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import numba
 import numpy as np
 import torch
 from numba import njit
@@ -15,7 +18,25 @@ TASK_IMAGES = 256  # images that one task takes
 # Numba keeps the compiled code on disk. Sums may be reordered, which vectors need; nothing is assumed of infinities.
 # A function that another one calls must be part of its code: the process that compiles would else call the function as
 # compiled by itself, whose sums run in another order, and round unlike all later ones, which load from disk.
-compiled = njit(nogil=True, fastmath={"contract", "reassoc", "nsz"}, cache=True, forceinline=True)
+_njit = njit(nogil=True, fastmath={"contract", "reassoc", "nsz"}, cache=True, forceinline=True)
+
+
+def compiled(function: Callable) -> Callable:
+    """The function compiled at its first call, and kept: beside the source, at home, else in a temporary folder."""
+    try:
+        return _njit(function)
+    except RuntimeError:  # neither of the first two may be written
+        numba.config.CACHE_DIR = _own_folder()
+        return _njit(function)
+
+
+def _own_folder() -> str:
+    """One of this user's in the temporary folder, the same each time unless another user has made it."""
+    user = getattr(os, "getuid", int)()
+    folder = Path(tempfile.gettempdir()) / f"qpatch-{user}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return str(folder) if folder.lstat().st_uid == user else tempfile.mkdtemp(prefix="qpatch-")
+
 
 _off: list[bool] = []  # one entry for each `switched_off` at work
 

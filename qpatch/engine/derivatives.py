@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from qpatch.engine.kept import kept
+from qpatch.engine.kept import kept, tensors
 
 
 def differentiable(value: Callable, tangent: Callable, gradient: Callable, save: Callable | None = None) -> Callable:
@@ -20,15 +20,18 @@ def differentiable(value: Callable, tangent: Callable, gradient: Callable, save:
         save: of the inputs, then the outputs: the tensors that the rules take; by default the inputs.
     """
 
-    class Function(torch.autograd.Function):
+    tangent = last_derivative(tangent)
+
+    class Function(_OneByOne):
         @staticmethod
-        def forward(ctx, *inputs):
-            result = kept(value, *inputs)
-            outputs = (result,) if isinstance(result, torch.Tensor) else result
-            saved = inputs if save is None else save(*inputs, *outputs)
+        def forward(*inputs):
+            return kept(value, *inputs)
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            saved = inputs if save is None else save(*inputs, *tensors(output))
             ctx.save_for_backward(*saved)
             ctx.save_for_forward(*saved)
-            return result
 
         @staticmethod
         def jvp(ctx, *tangents):
@@ -36,8 +39,7 @@ def differentiable(value: Callable, tangent: Callable, gradient: Callable, save:
 
         @staticmethod
         def backward(ctx, *cotangents):
-            result = gradient(*ctx.saved_tensors, *cotangents)
-            found = (result,) if isinstance(result, torch.Tensor) else result
+            found = tensors(gradient(*ctx.saved_tensors, *cotangents))
             return *found, *[None] * (len(ctx.needs_input_grad) - len(found))
 
     return Function.apply
@@ -49,17 +51,35 @@ def last_derivative(function: Callable) -> Callable:
     PyTorch's own `once_differentiable` raises only where the path to a leaf passes through it, and gives
     `torch.autograd.functional.hvp` silent zeros.
     """
-    return lambda *tensors: _Last.apply(function, *tensors)
+    return lambda *inputs: _Last.apply(function, *inputs)
 
 
-class _Last(torch.autograd.Function):
+class _OneByOne(torch.autograd.Function):
+    """Under `torch.func.vmap` the compiled code takes one member of the batch after the other."""
+
+    @classmethod
+    def vmap(cls, info, in_dims, *inputs):
+        members = [
+            tensors(cls.apply(*(x if d is None else x.select(d, k) for x, d in zip(inputs, in_dims, strict=True))))
+            for k in range(info.batch_size)
+        ]
+        stacked = tuple(map(torch.stack, zip(*members, strict=True)))
+        return (stacked, (0,) * len(stacked)) if len(stacked) > 1 else (stacked[0], 0)
+
+
+class _Last(_OneByOne):
     @staticmethod
-    def forward(ctx, function, *tensors):
-        return function(*tensors)
+    def forward(function, *inputs):
+        return function(*inputs)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
 
     @staticmethod
     def backward(ctx, *cotangents):
         raise RuntimeError(
-            "the circuit can be differentiated twice, not a third time; for Hessian-vector products use double"
-            " backward (qpatch.curvature.power.hessian_vector_product), not torch.autograd.functional.hvp"
+            "the circuit can be differentiated twice, not a third time, nor backwards after forwards; for"
+            " Hessian-vector products use double backward (qpatch.curvature.power.hessian_vector_product) or"
+            " torch.func.jvp of torch.func.grad, not torch.autograd.functional.hvp"
         )

@@ -1,10 +1,26 @@
 """The gates of an entangling block: rotations as 2 x 2 matrices, the CZ ring as signs."""
 
 import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
 from qpatch import ansatz
+
+
+def constant(function: Callable) -> Callable:
+    """A function whose results are kept for later calls of any kind: backward passes, function transforms.
+
+    So they are computed in a thread of its own, which knows nothing of the caller's inference mode and transforms.
+    """
+
+    @functools.cache
+    def computed(*arguments):
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(function, *arguments).result()
+
+    return computed
 
 
 def qubit_bits(n_qubits: int) -> torch.Tensor:
@@ -12,8 +28,7 @@ def qubit_bits(n_qubits: int) -> torch.Tensor:
     return torch.arange(2**n_qubits)[:, None] >> torch.arange(n_qubits - 1, -1, -1) & 1
 
 
-@functools.cache
-@torch.inference_mode(False)  # kept: it may have to serve a later backward
+@constant
 def ring_signs(n_qubits: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """Diagonal of the CZ ring: ``(2^n,)`` of +-1."""
     bits = qubit_bits(n_qubits)

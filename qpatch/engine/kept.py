@@ -60,16 +60,17 @@ class Kept:
             _section.reset(token)
         if results is None:
             self._sections[name] = new
-            self.bytes += sum(tensor.nbytes for result in new for tensor in _tensors(result))
+            self.bytes += sum(tensor.nbytes for result in new for tensor in tensors(result))
         elif next(left, None) is not None:
             raise RuntimeError(f"section {name!r} has not asked for all of the {len(results)} results that it kept")
 
 
-def _tensors(result) -> tuple[torch.Tensor, ...]:
+def tensors(result) -> tuple[torch.Tensor, ...]:
+    """A result of one tensor or several, as a tuple."""
     return (result,) if isinstance(result, torch.Tensor) else result
 
 
 def _aliases(result):
     """The same memory under new names: autograd writes its node on what a function returns."""
-    aliases = tuple(tensor.detach() for tensor in _tensors(result))
+    aliases = tuple(tensor.detach() for tensor in tensors(result))
     return aliases[0] if isinstance(result, torch.Tensor) else aliases

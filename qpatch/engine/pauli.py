@@ -6,11 +6,10 @@ the CZ ring is a fixed signed permutation, and the derivative of a loss by a rot
 already stands there. `qpatch.engine.blocks` uses it for gradients whose memory does not grow with depth.
 """
 
-import functools
-
 import torch
 
 from qpatch import ansatz
+from qpatch.engine.gates import constant
 
 # Rows: tr(P M) of a 2 x 2 matrix M as a linear form of (M00, M01, M10, M11), P = I, X, Y, Z.
 TRACES = ((1, 0, 0, 1), (0, 1, 1, 0), (0, 1j, -1j, 0), (1, 0, 0, -1))
@@ -83,8 +82,7 @@ def quarter_turns(coefficients: torch.Tensor, amounts: torch.Tensor, axis: str) 
     return total
 
 
-@functools.cache
-@torch.inference_mode(False)  # kept: it may have to serve a later backward
+@constant
 def ring_permutation(n_qubits: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """The CZ ring on Pauli strings: ``D P_s D = sign_s P_s'``; returns s' ``(4^n,)`` int64 and the signs ``(4^n,)``.
 

@@ -6,7 +6,6 @@ string of the earlier half. Rows are padded: at a power of two apart, a column's
 the swap would take three times as long.
 """
 
-import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch
 
 from qpatch.engine import pauli
 from qpatch.engine.compiled import compiled, for_each
+from qpatch.engine.gates import constant
 
 PADDING = 16  # entries after each row
 
@@ -52,7 +52,7 @@ def _plain(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
 
-@functools.cache
+@constant
 def _rings(n_qubits: int, dtype: torch.dtype) -> tuple[np.ndarray, ...]:
     """Gathers: of the swap from plain rows; from padded ones of the swap, the swap then the ring, the ring then the
     swap; and the signs of the last two."""

@@ -19,6 +19,8 @@ class Line:
     name: str = "line"
 
     def __post_init__(self):
+        for name in ("start", "end"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name)))
         if self.start.ndim != 1 or self.start.shape != self.end.shape:
             raise ValueError(f"points of shapes {self.start.shape} and {self.end.shape}; give two of one size (n,)")
         if not np.isfinite(self.length):
@@ -104,17 +106,8 @@ def evaluate_line(loss: PointLoss, line: Line, t: np.ndarray) -> Profile:
 
     ValueError for positions without both ends, or not ascending; FloatingPointError where a loss is not finite.
     """
+    t = np.asarray(t, np.float64)
     if not ({0.0, 1.0} <= set(t.tolist()) and (np.diff(t) > 0).all()):
         raise ValueError("the positions must ascend and hold 0 and 1, the ends; take `line_positions`")
     losses = [finite_loss(loss, line.point(at), f"t = {at:.4g} of the line {line.name!r}") for at in t]
     return Profile(t, np.array(losses), line.length, line.name)
-
-
-def nearest_copy(point: np.ndarray, to: np.ndarray, periods: np.ndarray | float = 2 * np.pi) -> np.ndarray:
-    """The copy of a point ``(n,)`` of a periodic loss that lies nearest another point.
-
-    Each coordinate is moved by whole periods, which may be one for all or ``(n,)``, ``inf`` where there is none: a
-    rotation's angle has the period 2 pi up to a global phase.
-    """
-    steps = np.round((point - to) / periods)
-    return point - steps * np.where(np.isinf(periods), 0.0, periods)

@@ -36,6 +36,8 @@ class Plane:
     ratios: np.ndarray = field(default_factory=lambda: np.full(2, np.nan))
 
     def __post_init__(self):
+        for name in ("origin", "axes"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), np.float64))
         if self.origin.ndim != 1 or self.axes.shape != (2, len(self.origin)):
             raise ValueError(f"origin {self.origin.shape} and axes {self.axes.shape}; give (n,) and (2, n)")
         if not (np.isfinite(self.origin).all() and np.isfinite(self.axes).all()):
@@ -76,10 +78,10 @@ def variance_ratios(axes: np.ndarray, trajectory: np.ndarray) -> np.ndarray:
     axis u, ``(2, n)``. Together 1 for a trajectory that lies in the plane, about 2 / n for a random plane. Fewer than
     two points, points that are not finite, or all the same, are a ValueError.
     """
-    trajectory = np.asarray(trajectory, np.float64)
+    axes, trajectory = np.asarray(axes, np.float64), np.asarray(trajectory, np.float64)
     if trajectory.ndim != 2 or len(trajectory) < 2 or trajectory.shape[1] != axes.shape[1]:
         raise ValueError(f"a trajectory of shape {trajectory.shape}; give two or more points of {axes.shape[1]} values")
-    _refuse_diverged(trajectory)
+    trajectory, _ = _scaled(trajectory)
     centred = trajectory - trajectory.mean(axis=0)
     total = np.sum(centred**2)
     # The mean is off by some eps of the coordinates; a spread of that size is rounding.
@@ -95,21 +97,22 @@ def pca_plane(trajectory: np.ndarray, origin: int, name: str = "principal") -> P
     trajectory's mean, so the point itself lies off it; `Plane.through` shifts it there. Fewer than three points, points
     that are not finite, or a trajectory that spans no plane, are a ValueError.
     """
+    trajectory = np.asarray(trajectory, np.float64)
     if trajectory.ndim != 2 or min(trajectory.shape) < 2 or len(trajectory) < 3:
         raise ValueError(f"a plane needs three or more points of two or more parameters, not shape {trajectory.shape}")
-    _refuse_diverged(trajectory)
+    trajectory, unit = _scaled(trajectory)
     pca = PCA(n_components=2, svd_solver="full")  # the automatic choice would be a randomised one
-    coordinates = pca.fit_transform(trajectory.astype(np.float64))
+    coordinates = pca.fit_transform(trajectory)
     largest, second = pca.singular_values_
     # Rounding alone leaves singular values of this size, and a direction that means nothing.
     if second <= largest * np.finfo(np.float64).eps * max(trajectory.shape):
         raise ValueError("the trajectory's points lie on one line or point; it spans no plane")
     start = coordinates[origin]
     return Plane(
-        origin=pca.mean_ + start @ pca.components_,
+        origin=unit * (pca.mean_ + start @ pca.components_),
         axes=pca.components_,
         name=name,
-        trajectory=coordinates - start,
+        trajectory=unit * (coordinates - start),
         ratios=pca.explained_variance_ratio_,
     )
 
@@ -184,9 +187,13 @@ def _orthonormal(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.stack([along, across / np.linalg.norm(across)])
 
 
-def _refuse_diverged(trajectory: np.ndarray) -> None:
-    if not np.isfinite(trajectory).all():
+def _scaled(trajectory: np.ndarray) -> tuple[np.ndarray, float]:
+    """A trajectory, and its unit: another than 1 where squares of its numbers would leave the range of float64."""
+    largest = np.abs(trajectory).max()
+    if not np.isfinite(largest):
         raise ValueError("the trajectory holds values that are not finite; drop the diverged epochs")
+    unit = 1.0 if largest == 0 or 1e-100 < largest < 1e100 else largest
+    return trajectory / unit, unit
 
 
 def random_walk_ratios(steps: int, size: int) -> np.ndarray:

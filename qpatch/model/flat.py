@@ -64,6 +64,7 @@ def loss_at(model: PatchQNN, split: Split) -> Callable[[np.ndarray], float]:
     split, size, whole = split.to(model.bias), model.config.n_angles, model.config.n_trainable
 
     def loss(point: np.ndarray) -> float:
+        point = np.asarray(point)
         if point.shape not in ((size,), (whole,)):
             raise ValueError(f"a point of shape {point.shape}; give ({size},) angles or ({whole},), the bias included")
         move_to(moved, point if len(point) == whole else with_bias(point, own))

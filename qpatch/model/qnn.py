@@ -52,11 +52,16 @@ class PatchQNN(nn.Module):
         return self.config.scale * self.expectations(prepared, images).mean(0)
 
     def expectations(self, prepared: circuit.Prepared, images: torch.Tensor) -> torch.Tensor:
-        """Each QNN's expectation values: ``(n_patches, B, n_classes)`` in [-1, 1]; ValueError for other images."""
-        size = self.config.image_size
+        """Each QNN's expectation values: ``(n_patches, B, n_classes)`` in [-1, 1]; ValueError for other images.
+
+        These may be of any floating-point type, or an array; the model's own type computes.
+        """
+        size, images = self.config.image_size, torch.as_tensor(images)
         if images.dim() != 3 or images.shape[1:] != (size, size):
             raise ValueError(f"images have shape {tuple(images.shape)}; the model takes (batch, {size}, {size})")
-        features = cut_patches(images + self.bias, self.config.patch_size, self.config.stride)
+        if not images.is_floating_point():
+            raise ValueError(f"images are of {images.dtype}; the model takes radians, as `load_dataset` makes of bytes")
+        features = cut_patches(images.to(self.bias.dtype) + self.bias, self.config.patch_size, self.config.stride)
         return self.outputs(prepared, features)
 
     def outputs(self, prepared: circuit.Prepared, features: torch.Tensor) -> torch.Tensor:

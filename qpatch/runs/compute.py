@@ -74,7 +74,7 @@ def compute_stage(
     again what is stored.
 
     Raises:
-        ConfigError: a parameter that the stage does not have, or a value out of range.
+        ConfigError: a parameter that the stage does not have, or a value out of range or unfit for the configuration.
         ResultError: the stage is stored with other parameters; another process computes it; what it needs is missing
             or is not what the training left; its folder cannot be written.
     """
@@ -106,6 +106,7 @@ def train(
 
 def _framed(stage: Stage, config: RunConfig, device: str, data, replace: bool, given: dict, **options) -> RunFolder:
     run, target, values = RunFolder(config), choose_device(device), stage.values(given)
+    stage.check(config, values)
 
     def is_there() -> bool:
         return not replace and run.state(stage.name, values) == "done"

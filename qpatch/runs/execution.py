@@ -29,11 +29,7 @@ def pending_stages(run: RunFolder, parameters: dict, wanted: Sequence[str]) -> l
 
 
 def execute_run(
-    run: RunFolder,
-    parameters: dict,
-    report: Callable[[str, float], None],
-    wanted: Sequence[str],
-    force: bool = False,
+    run: RunFolder, parameters: dict, report: Callable[[str, float], None], wanted: Sequence[str], force: bool = False
 ) -> list[str]:
     """Execute the wanted stages of one run that have no current result; by ``force`` also those that have.
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qpatch.files import PROJECT, writable
+from qpatch.files import PROJECT, in_project, writable
 from qpatch.runs.parameters import DEVICE
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
@@ -44,7 +44,7 @@ def kernel(run: RunFolder) -> Iterator[AsyncKernelManager]:
     manager._kernel_spec = KernelSpec(argv=argv, display_name="Python 3", language="python")
     try:
         run_sync(manager.start_kernel)(
-            cwd=str(PROJECT), env=os.environ | {"QPATCH_RESULTS": str(run.path.parent.resolve())}
+            cwd=str(in_project()), env=os.environ | {"QPATCH_RESULTS": str(run.path.parent.resolve())}
         )
         yield manager
     finally:

@@ -17,7 +17,7 @@ from qpatch.files import PROJECT
 np, torch = (lazy_loader.load(name) for name in ("numpy", "torch"))
 
 # What decides about the numbers of a stage.
-COMPUTING = ("ansatz.py", "config.py", "data.py", "engine", "model", "curvature", "landscape", "runs/stages")
+COMPUTING = ("ansatz.py", "config.py", "data.py", "idx.py", "engine", "model", "curvature", "landscape", "runs/stages")
 
 
 def machine(device: torch.device) -> dict:

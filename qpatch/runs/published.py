@@ -5,7 +5,7 @@ from __future__ import annotations
 import lazy_loader
 
 from qpatch.config import RunConfig
-from qpatch.files import PROJECT
+from qpatch.files import in_project
 
 pd = lazy_loader.load("pandas")
 
@@ -14,7 +14,7 @@ PARTED = 1e-4  # of a loss: the bar that the first epoch has to meet, ten times 
 
 def reference_table(name: str) -> pd.DataFrame:
     """The author's published numbers: 'runs', with the sums and spans that `summary` has, 'epochs' or 'first_epoch'."""
-    table = pd.read_csv(PROJECT / "data" / "reference" / f"author_{name}.csv")
+    table = pd.read_csv(in_project("data", "reference", f"author_{name}.csv"))
     if name == "runs":
         table["pc_ratio"] = table["pc1_ratio"] + table["pc2_ratio"]
         for axis in ("pc1", "pc2"):

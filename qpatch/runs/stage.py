@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qpatch.config import ConfigError, RunConfig
+from qpatch.data import subset_problem
 
 if TYPE_CHECKING:
     from qpatch.runs.store import RunFolder
@@ -63,6 +64,8 @@ class Parameter:
         if type(value) is not kind or (kind is float and not abs(value) < float("inf")):
             wanted = {int: "a whole number", float: "a finite number", str: "a name"}[kind]
             raise ConfigError(f"{name} is {value!r}; it must be {wanted}")
+        if kind is int and value >= 2**32:
+            raise ConfigError(f"{name} is {value}; it must be below 2^32 (default {self.default})")
         if self.least is not None and value < self.least:
             raise ConfigError(f"{name} is {value}; it must be at least {self.least:g} (default {self.default})")
         if self.above is not None and value <= self.above:
@@ -100,6 +103,7 @@ class Stage:
     cost: Callable[[RunConfig, dict, Callable[[str, int], float]], float]
     problems: Callable[[RunFolder], Iterable[str]]
     needs: tuple[str, ...] = ()  # the files of the training that it reads
+    draws_plane: bool = False  # whether it needs a path that spans one
 
     def values(self, given: dict) -> dict:
         """All parameters: the given ones, checked, and the defaults of the others.
@@ -118,6 +122,19 @@ class Stage:
     def own_values(self, given: dict) -> dict:
         """`values` of those of a run's parameters that are this stage's."""
         return self.values({name: value for name, value in given.items() if name in self.parameters})
+
+    def check(self, config: RunConfig, given: dict) -> None:
+        """Refuse, by ConfigError, what `own_values` does, subsets without all classes, a path that spans no plane."""
+        values = self.own_values(given)
+        for name in values.keys() & {"n_images", "subset"}:
+            if problem := subset_problem(values[name], config.n_train, config.n_classes):
+                raise ConfigError(f"{name} of the {self.name} stage: {problem}")
+        moving = sum(epoch % (2 * config.cosine_period) != config.cosine_period for epoch in range(config.epochs))
+        if self.draws_plane and moving < 2:
+            raise ConfigError(
+                f"epochs is {config.epochs}, {moving} of a learning rate above 0: the {self.name} stage draws a plane"
+                f" through the path, which needs two; use more epochs, or leave this stage out by --stage"
+            )
 
     def recorded(self, given: dict) -> dict:
         """What a record holds for these parameters, others of the run among them: what can change the result."""

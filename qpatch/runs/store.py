@@ -18,7 +18,7 @@ import lazy_loader
 
 from qpatch import model
 from qpatch.config import RunConfig
-from qpatch.files import PROJECT, ResultError, locked, sha256, write_atomically, write_tensors
+from qpatch.files import ResultError, in_project, locked, sha256, write_atomically, write_tensors
 from qpatch.runs.provenance import code_version
 from qpatch.runs.readings import Landscape, stored_plane
 from qpatch.runs.records import SCHEMA, read_record, record_problems
@@ -35,7 +35,7 @@ CACHED = ("trajectory.safetensors",)  # too large to publish; a published run do
 
 def results_folder() -> Path:
     """Where all runs are: ``$QPATCH_RESULTS`` where that variable is set, else ``data/results``."""
-    return Path(os.path.expanduser(os.environ.get("QPATCH_RESULTS") or PROJECT / "data" / "results"))
+    return Path(os.path.expanduser(os.environ.get("QPATCH_RESULTS") or in_project("data", "results")))
 
 
 class RunFolder:

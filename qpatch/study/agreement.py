@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from qpatch.files import PROJECT
+from qpatch.files import in_project
 from qpatch.runs.published import PARTED, of_run, reference_table
 from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import summary
@@ -36,7 +36,7 @@ def published_units(name: str) -> pd.DataFrame:
 
     As many decimals as the column shows at most, but not finer than float32, in which the author computed.
     """
-    texts = pd.read_csv(PROJECT / "data" / "reference" / f"author_{name}.csv", dtype=str)
+    texts = pd.read_csv(in_project("data", "reference", f"author_{name}.csv"), dtype=str)
     values = reference_table(name)
     units = {}
     for column in texts:

@@ -1,11 +1,14 @@
+import os
 import tomllib
 from pathlib import Path
 
 import jupytext
 import nbformat
+import pytest
 import yaml
+from sphinx.errors import ExtensionError
 
-from book.site.extension import REPOSITORY_VARIABLE, link_repository
+from book.site.extension import REPOSITORY_VARIABLE, link_repository, repository_address
 from book.site.reports import SOURCE, TITLE, remove_reports, report, report_title, reported_runs, write_report
 from qpatch.config import RunConfig
 from qpatch.files import PROJECT
@@ -82,6 +85,45 @@ def test_buttons_appear_only_where_the_repository_is_named(monkeypatch):
     link_repository(None, config)
     assert config.html_theme_options["repository_url"] == "https://github.com/someone/qpatch"
     assert config.html_theme_options["launch_buttons"]["binderhub_url"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("git@github.com:someone/qpatch.git", "https://github.com/someone/qpatch"),
+        ("ssh://git@git.example.org:2222/someone/qpatch.git", "https://git.example.org/someone/qpatch"),
+        ("github.com/someone/qpatch", "https://github.com/someone/qpatch"),
+        (" https://gitlab.example.org:8443/a/group/qpatch.git/ ", "https://gitlab.example.org:8443/a/group/qpatch"),
+        ("https://user:secret@bitbucket.org/someone/qpatch", "https://bitbucket.org/someone/qpatch"),
+        ("", ""),
+    ],
+)
+def test_an_address_to_clone_becomes_that_of_the_repository(given, expected):
+    assert repository_address(given) == expected
+
+
+@pytest.mark.parametrize(
+    "given", ["someone/qpatch", "https://github.com", "https://github.com/someone", "file:///a/b", "x"]
+)
+def test_an_address_of_no_repository_is_refused_with_the_form_that_is_wanted(given):
+    with pytest.raises(ExtensionError, match=r"is '.*'; write it as https://host/owner/name, or leave it empty"):
+        repository_address(given)
+
+
+def test_hosts_get_the_buttons_that_lead_somewhere(monkeypatch):
+    found = {}
+    for host in ("github.com", "gitlab.example.org", "bitbucket.org", "codeberg.org"):
+        monkeypatch.setenv(REPOSITORY_VARIABLE, f"git@{host}:someone/qpatch.git")
+        link_repository(None, config := _Config())
+        options = config.html_theme_options
+        found[host] = options["repository_provider"], options["use_issues_button"]
+        assert os.environ[REPOSITORY_VARIABLE] == options["repository_url"] == f"https://{host}/someone/qpatch"
+    assert found == {
+        "github.com": ("github", True),
+        "gitlab.example.org": ("gitlab", True),
+        "bitbucket.org": ("bitbucket", False),
+        "codeberg.org": ("github", True),
+    }
 
 
 def test_no_source_names_a_content_delivery_network():

@@ -133,6 +133,39 @@ def test_a_model_that_has_moved_is_seen():
     assert torch.equal(after, LossCurvature(model, split).hessian @ vector)
 
 
+def test_a_model_made_double_later_computes_in_double():
+    model, split = PatchQNN(FOUR), split_of(FOUR)
+    curvature = LossCurvature(model, Split(split.images.float(), split.labels))
+    vector = torch.ones_like(curvature.point)
+    products = [curvature.hessian, curvature.gauss_newton]
+    singles = [product @ vector for product in products]
+    model.double()
+    for single, product in zip(singles, products, strict=True):
+        double = product @ vector
+        assert double.dtype == torch.float64
+        assert relative_error(single.double(), double) < 1e-4  # float32, of second derivatives in 100 squared
+    assert curvature.gradient().dtype == torch.float64
+    assert torch.equal(curvature.hessian @ vector.double(), products[0] @ vector)
+
+
+@pytest.mark.parametrize("name", ["angles", "bias"])
+def test_a_frozen_parameter_is_refused(name):
+    model = model_of(TWO)
+    getattr(model, name).requires_grad_(False)
+    curvature = LossCurvature(model, split_of(TWO))
+    vector = torch.ones_like(curvature.point)
+    for compute in (
+        curvature.gradient,
+        curvature.label_gradients,
+        lambda: curvature.hessian @ vector,
+        lambda: curvature.gauss_newton @ vector,
+    ):
+        with pytest.raises(ValueError, match=r"one is frozen; call model\.requires_grad_\(\)"):
+            compute()
+    model.requires_grad_()  # the remedy
+    assert torch.equal(curvature.gradient(), LossCurvature(model_of(TWO), split_of(TWO)).gradient())
+
+
 def test_product_is_the_change_of_the_gradient():
     """Central difference with step h: an error of order h^2 = 1e-8 times third derivatives."""
     model, split = model_of(FOUR), split_of(FOUR)

@@ -6,7 +6,8 @@ import torch
 from curvlinops.papyan2020traces.spectrum import fast_lanczos
 from quadratics import SmallNetwork, semicircle, symmetric
 
-from qpatch.curvature.density import histogram, lanczos, spectral_density, symlog_edges
+from book.show.spectra import symlog_edges
+from qpatch.curvature.density import histogram, lanczos, spectral_density
 from qpatch.curvature.power import dense_hessian
 from qpatch.curvature.products import Product
 

@@ -136,6 +136,29 @@ def test_products_are_the_dense_hessian_times_the_vector():
     assert not point.requires_grad
 
 
+@pytest.mark.parametrize("kind", ["class weights", "batch norm"])
+def test_a_loss_that_is_no_mean_over_images_is_taken_as_it_is(kind):
+    """Of sorted images, the first ones alike; against finite differences of the gradient: h^2 = 1e-10 and rounding."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(30, 4, dtype=torch.float64, generator=generator).sort(0).values
+    images[:8], labels = images[0], torch.arange(30) // 10
+    norm = (
+        torch.nn.BatchNorm1d(4, affine=False, track_running_stats=False).double()
+        if kind == "batch norm"
+        else torch.nn.Identity()
+    )
+    weight = torch.tensor([1.0, 5.0, 0.2], dtype=torch.float64) if kind == "class weights" else None
+
+    def loss(flat):
+        return cross_entropy(norm(images * flat[:4]) @ flat[4:].reshape(4, 3), labels, weight=weight)
+
+    point = torch.randn(16, dtype=torch.float64, generator=generator)
+    product = hessian_vector_product(loss, point.numpy())
+    along = torch.randn(16, dtype=torch.float64, generator=generator)
+    sides = [torch.func.grad(loss)(point + step * along) for step in (1e-5, -1e-5)]
+    assert torch.allclose(product @ along, (sides[0] - sides[1]) / 2e-5, rtol=0, atol=1e-7)
+
+
 # -- PyHessian as published ---------------------------------------------------------------------------------------
 
 

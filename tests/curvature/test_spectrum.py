@@ -245,7 +245,7 @@ class DenseCircuit(nn.Module):
 def check_every_way_to_the_largest_eigenvalue(model: PatchQNN, split: Split) -> None:
     """float32 as trained: `eigsh`'s residual stays below 1e-4, and PyHessian and curvlinops come within 1 % of it.
 
-    curvlinops needs function transforms, which the engine's own derivatives do not allow: it gets the dense circuit.
+    curvlinops gets the dense circuit: an oracle of the engine at the same time.
     """
     curvature = LossCurvature(model, split)
     pairs = extreme_eigenpairs(curvature.hessian, k=1, smallest=0, tolerance=1e-5)

@@ -1,11 +1,13 @@
 """Compiled code is the same in every process, and takes any number of images."""
 
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 import torch
+from helpers import REPOSITORY
 
 from qpatch import PatchQNN, RunConfig
 
@@ -25,6 +27,22 @@ vector = torch.randn(curvature.point.shape, generator=generator)
 for result in (curvature.gradient(), curvature.hessian @ vector):
     print(hashlib.sha256(result.numpy().tobytes()).hexdigest())
 """
+
+
+def test_where_nothing_may_be_written_the_compiled_code_goes_to_a_temporary_folder(tmp_path):
+    """Files stand where Numba would make folders, beside the source and at home: nobody can write into these."""
+    package = shutil.copytree(REPOSITORY / "qpatch", tmp_path / "qpatch", ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in package.rglob("*.py"):
+        (folder.parent / "__pycache__").write_bytes(b"")
+    (tmp_path / "home").write_bytes(b"")
+    (tmp_path / "tmp").mkdir()
+    places = {"HOME": tmp_path / "home", "XDG_CACHE_HOME": tmp_path / "home", "TMPDIR": tmp_path / "tmp"}
+    environment = os.environ | {name: str(path) for name, path in places.items()} | {"PYTHONPATH": str(tmp_path)}
+    code = "import numpy as np; from qpatch.engine import compiled; compiled.join_parts(*np.ones((2, 3)), np.ones(6))"
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, cwd=tmp_path)
+    (folder,) = (tmp_path / "tmp").glob("qpatch-*")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert list(folder.rglob("compiled.join_parts-*.nbi"))
 
 
 @pytest.mark.slow  # compiles every kernel from an empty cache, with first and second derivatives: a minute

@@ -6,6 +6,7 @@ import functools
 import pytest
 import torch
 from oracles import expectations, gradient, hessian_products
+from torch.autograd import forward_ad
 
 from qpatch import engine
 from qpatch.engine import compiled
@@ -73,6 +74,50 @@ def test_the_whole_hessian_by_angles_and_features_is_that_of_the_dense_circuit(n
     units = torch.eye(len(point), dtype=torch.float64)
     hessian = hessian_products(ours, point, units, batched=False)
     assert torch.allclose(hessian, hessian_products(dense, point, units), rtol=0, atol=ATOL)
+
+
+@pytest.mark.parametrize("moving", ["angles", "features"])
+def test_function_transforms_give_what_autograd_gives(moving):
+    """Gradients, Jacobians both ways, batches of gradients and Hessians by `torch.func`, against the dense circuit."""
+    angles, features = circuit(2, 1)
+    point = {"angles": angles, "features": features}[moving]
+
+    def values(compute, values):
+        return compute(*((values, features) if moving == "angles" else (angles, values)), 2, 4)
+
+    ours, dense = (functools.partial(values, compute) for compute in (fast, expectations))
+    jacobian = torch.autograd.functional.jacobian(dense, point)
+    along = torch.linspace(-1, 1, point.numel(), dtype=torch.float64).reshape(point.shape)
+    hessian = torch.autograd.functional.hessian(lambda values: dense(values).square().sum(), point)
+
+    def loss(values):
+        return ours(values).square().sum()
+
+    curved = torch.func.jvp(torch.func.grad(loss), (point,), (along,))[1]
+    batch = torch.stack([point, point + along])
+    gradients = torch.func.vmap(torch.func.grad(loss))(batch)
+    for found, expected in [
+        (torch.func.jacrev(ours)(point), jacobian),
+        (torch.func.jacfwd(ours)(point), jacobian),
+        (torch.func.jvp(ours, (point,), (along,))[1], torch.tensordot(jacobian, along, along.dim())),
+        (gradients, torch.stack([gradient(lambda v: dense(v).square().sum(), each) for each in batch])),
+        (torch.func.hessian(loss)(point), hessian),
+        (curved, torch.tensordot(hessian, along, along.dim())),
+    ]:
+        assert torch.allclose(found, expected, rtol=0, atol=ATOL)
+
+
+def test_backwards_after_forwards_is_refused_and_not_silently_zero():
+    angles, features = circuit(2, 1)
+    angles.requires_grad_()
+    refused = pytest.raises(RuntimeError, match=r"nor backwards after forwards; .* torch\.func\.jvp of torch\.func\.gr")
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(angles, torch.ones_like(angles))
+        tangent = forward_ad.unpack_dual(fast(dual, features, 2, 4)).tangent.sum()
+        with refused:
+            tangent.backward()
+    with refused:
+        torch.func.jacrev(torch.func.jacfwd(lambda values: fast(values, features, 2, 4)))(angles)
 
 
 @pytest.mark.parametrize("plain", [False, True])

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from qpatch.landscape.lines import Line, Profile, evaluate_line, line_positions, nearest_copy
+from book.checks.landscapes import nearest_copy
+from qpatch.landscape.lines import Line, Profile, evaluate_line, line_positions
 
 # A double well along the first coordinate: minima at -1 and 1, a ridge of height 1 at 0.
 START, END = np.array([-1.0, 2.0, 0.0]), np.array([1.0, 2.0, 0.0])

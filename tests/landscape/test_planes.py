@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from qpatch.landscape.lines import Line, evaluate_line
 from qpatch.landscape.planes import Plane, normalise_by_group, pca_plane, random_plane, spanned_plane, variance_ratios
 
 # Orthogonal, of mean zero: the coordinates of five points along two directions, with squares 10 k^2 and 14.
@@ -60,6 +61,29 @@ def test_single_precision_trajectories_are_analysed_in_double():
     small = (1e3 + trajectory / 10).astype(np.float32)
     # rounding of 1e3 to float32 is 3e-5 against a spread of 0.4 and more: 1e-3 in the variance at most
     assert np.allclose(pca_plane(small, origin=0).ratios, [90 / 104, 14 / 104], atol=1e-3)
+
+
+@pytest.mark.parametrize("unit", [1e300, 1e-300])
+def test_huge_and_tiny_trajectories_have_the_plane_of_their_shape(unit):
+    trajectory = np.random.default_rng(0).normal(size=(6, 9))
+    plane, scaled = pca_plane(trajectory, origin=2), pca_plane(unit * trajectory, origin=2)
+    for expected, found in [
+        (plane.ratios, scaled.ratios),
+        (plane.axes, scaled.axes),
+        (plane.trajectory, scaled.trajectory / unit),
+        (plane.origin, scaled.origin / unit),
+        (plane.ratios, variance_ratios(plane.axes, unit * trajectory)),
+    ]:
+        assert np.allclose(found, expected, rtol=1e-9, atol=1e-12)  # rounding of an eigenproblem of order one
+
+
+def test_lists_are_taken_for_arrays():
+    trajectory = np.random.default_rng(0).normal(size=(6, 9))
+    assert np.array_equal(pca_plane(trajectory.tolist(), 0).axes, pca_plane(trajectory, 0).axes)
+    assert Plane([0.0, 0.0], [[1.0, 0.0], [0.0, 1.0]]).point(2, 3).tolist() == [2, 3]
+    line = Line([0.0, 0.0], [3.0, 4.0])
+    assert line.length == 5
+    assert evaluate_line(np.sum, line, [0, 0.5, 1]).loss.tolist() == [0, 3.5, 7]
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import torch
 from helpers import TINY
 from torch.nn.functional import cross_entropy
 
+from book.checks.landscapes import nearest_copy
 from qpatch.curvature.loss import LossCurvature
-from qpatch.landscape.lines import nearest_copy
 from qpatch.model.flat import flat_parameters, follow, join, loss_at, move_to, qnn_groups, split_flat, with_bias
 from qpatch.model.qnn import PatchQNN
 from qpatch.model.training import Trainer, evaluate

@@ -1,5 +1,6 @@
 """PatchQNN: initial point, patches, precision, and the whole model against the dense circuit."""
 
+import contextlib
 import math
 
 import pytest
@@ -9,6 +10,7 @@ from torch.nn.functional import cross_entropy
 
 import qpatch
 from qpatch.config import RunConfig
+from qpatch.engine import compiled
 from qpatch.model.qnn import PatchQNN, initial_angles
 from qpatch.oracles.reference import ReferenceQNN
 
@@ -143,6 +145,49 @@ def test_patches_are_cut_in_row_major_order(size, stride, side):
 def test_images_of_another_size_are_refused(shape):
     with pytest.raises(ValueError, match=r"images have shape .*; the model takes \(batch, 5, 5\)"):
         PatchQNN(FOUR)(torch.zeros(shape))
+
+
+def test_gradients_image_by_image():
+    model, (images, labels) = double_model(FOUR), digits(FOUR)
+    parameters = {name: value.detach() for name, value in model.named_parameters()}
+
+    def loss(parameters, image, label):
+        logits = torch.func.functional_call(model, parameters, (image[None],))
+        return cross_entropy(logits, label[None])
+
+    found = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))(parameters, images, labels)
+    dense = [
+        gradient(FlatLoss(FOUR, images[i : i + 1], labels[i : i + 1]), flat_parameters(model))
+        for i in range(len(images))
+    ]
+    ours = torch.cat([found["angles"].flatten(1), found["bias"].flatten(1)], dim=1)
+    assert torch.allclose(ours, torch.stack(dense), rtol=1e-10, atol=ATOL)
+
+
+def test_images_of_other_types_are_the_models_or_refused():
+    model = PatchQNN(FOUR)
+    images = torch.rand(2, 5, 5, generator=torch.Generator().manual_seed(3))
+    expected = model(images)
+    for given in (images.double(), images.numpy(), images.double().numpy(), images.tolist()):
+        assert torch.equal(model(given), expected)
+    for given in (images.byte(), images.byte().numpy(), torch.zeros(2, 5, 5).int()):
+        with pytest.raises(ValueError, match=r"images are of torch\.\w+; the model takes radians, as `load_dataset`"):
+            model(given)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_autocast_leaves_the_models_precision_alone(plain):
+    images, labels = digits(SIX)
+    images, found = images.float(), []
+    with compiled.switched_off() if plain else contextlib.nullcontext():
+        for enabled in (False, True):
+            model = PatchQNN(SIX)
+            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                logits = model(images)
+                loss = cross_entropy(logits, labels)
+            loss.backward()
+            found.append((logits, model.angles.grad, model.bias.grad))
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
 
 
 def test_public_names_exist():

@@ -15,11 +15,13 @@ from helpers import TINY, flip_byte, start_python
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
+from qpatch.config import ConfigError
 from qpatch.curvature.loss import LossCurvature
 from qpatch.curvature.power import power_iteration
 from qpatch.curvature.products import KeptProducts
 from qpatch.data import Dataset, Split, stratified_subset
 from qpatch.files import Kept
+from qpatch.landscape.planes import pca_plane
 from qpatch.model import flat
 from qpatch.model.qnn import PatchQNN
 from qpatch.model.training import Trainer
@@ -306,6 +308,15 @@ def test_later_stages_need_a_training(shapes):
 
 
 # -- landscape ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fields", [{"epochs": 1}, {"epochs": 2, "cosine_period": 1}])
+def test_a_path_that_spans_no_plane_is_what_is_refused_beforehand(shapes, fields):
+    with pytest.raises(ConfigError, match="1 of a learning rate above 0: the landscape stage draws a plane"):
+        compute_stage("landscape", TINY.replace(**fields), "cpu", shapes)
+    path = train(TINY.replace(**fields), "cpu", shapes).trajectory()
+    with pytest.raises(ValueError, match=r"spans no plane|needs three or more points"):
+        pca_plane(path, 0)
 
 
 def test_landscape_is_the_loss_on_the_trajectorys_plane(trained, shapes):

@@ -82,6 +82,7 @@ STAGE = Stage(
     compute=compute,
     leaves=("landscape.csv", "trajectory.csv", "plane.safetensors"),
     needs=("best.safetensors", "trajectory.safetensors"),
+    draws_plane=True,
     parameters={
         "n_points": Parameter(20, "of the grid, along each axis", least=2),
         "margin": Parameter(5.0, "around the projected trajectory, in parameter units", least=0),

@@ -180,6 +180,7 @@ STAGE = Stage(
     compute=compute,
     leaves=("planes.csv", "paths.csv", "lines.csv"),
     needs=("best.safetensors", "trajectory.safetensors"),
+    draws_plane=True,
     parameters={
         "n_images": Parameter(6000, "training images, the classes in proportion; 0 takes all", least=0),
         "n_points": Parameter(20, "of each grid, along each axis", least=2),

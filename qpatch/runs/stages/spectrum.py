@@ -16,18 +16,7 @@ import lazy_loader
 
 from qpatch import curvature, model
 from qpatch.config import RunConfig
-from qpatch.runs.stage import (
-    CLOSE,
-    COUNT,
-    NOT_NEGATIVE,
-    NUMBER,
-    SHARE,
-    Outcome,
-    Parameter,
-    Stage,
-    images_used,
-    map_of,
-)
+from qpatch.runs.stage import CLOSE, COUNT, NOT_NEGATIVE, NUMBER, SHARE, Outcome, Parameter, Stage, images_used, map_of
 
 if TYPE_CHECKING:
     from qpatch.curvature.loss import LossCurvature
