@@ -3,8 +3,6 @@
 What a command computes with is loaded when it computes: help, states and refusals come at once.
 """
 
-from __future__ import annotations
-
 import json
 import signal
 import sys

@@ -10,6 +10,7 @@ from helpers import REPOSITORY, TINY, flip_byte, idx_bytes, write_idx_set
 from oracles import GOLDEN_FILES
 from sklearn.model_selection import StratifiedKFold
 
+from book.oracles.golden import load_golden
 from qpatch.config import RunConfig
 from qpatch.data import (
     DataError,
@@ -23,7 +24,6 @@ from qpatch.data import (
     stratified_subset,
 )
 from qpatch.idx import FILES, read_raw
-from qpatch.oracles.golden import load_golden
 
 MNIST = REPOSITORY / "data" / "mnist"
 SMALL = {"stride": 4, "n_qubits": 4, "n_classes": 8, "image_size": 8, "n_train": 20, "n_test": 5, "batch_size": 10}

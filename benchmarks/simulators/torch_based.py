@@ -53,7 +53,7 @@ class TorchQuantum(Engine):
     name, package, compiles = "TorchQuantum", "torchquantum", False
 
     def __init__(self, model: PatchQNN):
-        from qpatch.oracles.reference import ReferenceQNN
+        from book.oracles.reference import ReferenceQNN
 
         reference = ReferenceQNN(model.config).to(model.bias.device)
         reference.load_state_dict(model.state_dict())

@@ -2,7 +2,7 @@
 
 What decides about an output, and how a change of it is noticed:
 
-* The package, figures, self-checks, what makes the site, benchmarks, data and results (less caches, unread here); the
+* The package, figures, oracles, self-checks, what makes the site, benchmarks, data and results (less caches, unread here); the
   versions of Python and of everything that is installed; the variables ``QPATCH_*``. All together have one digest, the
   foundation, which names the folder of what is kept. Folders of other foundations are deleted. If it is another one
   after the notebooks have run than before, somebody changed a file meanwhile: everything executed for it is forgotten,
@@ -34,14 +34,8 @@ from qpatch.files import PROJECT, sha256, write_atomically
 from qpatch.runs.store import results_folder
 
 KEPT = PROJECT / "_build" / "kept"
-COVERED = (
-    "qpatch",
-    "book/checks",
-    "book/show",
-    "book/site",
-    "benchmarks",
-    "data",
-)  # folders that every notebook may depend on
+# Folders that every notebook may depend on.
+COVERED = ("qpatch", "book/checks", "book/oracles", "book/show", "book/site", "benchmarks", "data")
 UNREAD = {"__pycache__", "cache"}  # folders within these that no page reads
 PASSING = (".ipynb", ".part", ".lock")  # files that come and go, likewise
 WITHOUT_READING = {"pandoc"}  # processes: Jupytext asks for its version when it is imported

@@ -3,8 +3,6 @@
 What of the paper's findings a perceptron shows as well is not about quantum circuits.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """One run executed: the stages that have no current result, in one kernel, held against other processes."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Parameters by name and text, as a command line gives them: fields of the configuration, parameters of the stages."""
 
-from __future__ import annotations
-
 import dataclasses
 import difflib
 from collections.abc import Sequence

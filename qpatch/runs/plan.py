@@ -3,8 +3,6 @@
 All are trained on the shortened schedule of the profile ``seeds``, over all 60,000 images where nothing else is said.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from qpatch.config import PAPER_DEPTHS, PAPER_LEARNING_RATES, PAPER_STRIDES, RunConfig

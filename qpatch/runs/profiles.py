@@ -1,7 +1,5 @@
 """Sets of runs by name, and what of each run they want: its stages, and their parameters."""
 
-from __future__ import annotations
-
 from qpatch.config import PAPER_DEPTHS, PAPER_STRIDES, ConfigError, RunConfig
 from qpatch.runs import plan
 from qpatch.runs.stages import STAGES

@@ -1,7 +1,5 @@
 """Records of stages: read, and held against their schema."""
 
-from __future__ import annotations
-
 import json
 from functools import cache
 from pathlib import Path

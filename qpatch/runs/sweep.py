@@ -1,7 +1,5 @@
 """Runs side by side, each a process of its own; what is done is skipped, what fails is reported and stops no other."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

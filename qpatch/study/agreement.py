@@ -3,8 +3,6 @@
 Nothing here is tuned: the bar that decides where two runs part is the one that the first epoch has to meet.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -3,8 +3,6 @@
 The rules are those of the plan of analysis (`book/replication/plan.md`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ Verdicts rest on full-size runs only, and where there are several seeds on tests
 of tests are adjusted together, by Holm's method.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

@@ -4,8 +4,6 @@ Nothing here knows of runs. A comparison asks whether a quantity is larger in a 
 ``effect`` is positive where it is, and ``p`` is two-sided.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Stored runs looked at more closely: beside the author's log, at equal size, and what their pictures can show."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

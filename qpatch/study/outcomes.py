@@ -1,7 +1,5 @@
 """The outcome of a planned comparison, and what a plan can see: `book/replication/plan.md`."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import stats
 

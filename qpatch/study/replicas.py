@@ -4,8 +4,6 @@ The run itself is the member 'standard'. The others lie in ``<results>/replicas/
 the same small files, in results folders of their own.
 """
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The machine-readable tables beside the results: built from stored files alone, and checked to be what these give."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd

@@ -3,8 +3,6 @@
 Which images a run got right is kept as bits, so that a test over images needs no model.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 

@@ -3,8 +3,6 @@
 The question is whether the quantity moves the way the paper says.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

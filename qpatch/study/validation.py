@@ -1,7 +1,5 @@
 """Validation of stored results: records against the schema, files against checksums, headline numbers, tables."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from qpatch.runs.problems import run_problems

@@ -9,10 +9,10 @@ from oracles import FlatLoss, cut_patches, expectations, gradient, hessian_produ
 from torch.nn.functional import cross_entropy
 
 import qpatch
+from book.oracles.reference import ReferenceQNN
 from qpatch.config import RunConfig
 from qpatch.engine import compiled
 from qpatch.model.qnn import PatchQNN, initial_angles
-from qpatch.oracles.reference import ReferenceQNN
 
 SMALL = {"n_train": 20, "n_test": 10, "batch_size": 10}
 # Overlapping patches share the bias; odd numbers of classes read out one X more than Z.

@@ -8,12 +8,12 @@ import pytest
 import torch
 from oracles import GOLDEN_FILES, relative_error
 
+from book.oracles.golden import compare_with_golden, golden_model, load_golden
+from book.oracles.reference import ReferenceQNN
 from qpatch.curvature.loss import LossCurvature
 from qpatch.data import Split
 from qpatch.engine import compiled
 from qpatch.model.qnn import PatchQNN
-from qpatch.oracles.golden import compare_with_golden, golden_model, load_golden
-from qpatch.oracles.reference import ReferenceQNN
 
 # A float32 gate rounds the state by about 6e-8. Over the 3,900 gates of depth 50 these errors add up at random to
 # sqrt(3900) * 6e-8 = 4e-6 in an expectation value, and the mean of 4 QNNs times 100 makes 2e-4 of it in a logit. The

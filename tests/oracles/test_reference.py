@@ -10,9 +10,9 @@ import pytest
 import torch
 from sphinx.ext.autodoc.mock import MockFinder, ismockmodule
 
+from book.oracles import reference
+from book.oracles.reference import ReferenceQNN
 from qpatch.config import RunConfig
-from qpatch.oracles import reference
-from qpatch.oracles.reference import ReferenceQNN
 
 
 def test_without_rotations_the_readout_is_x_0_and_z_1():
@@ -113,7 +113,7 @@ def test_second_import_works_in_a_fresh_interpreter(tmp_path):
 import importlib, sys
 import qiskit
 from sphinx.ext.autodoc.mock import ismockmodule
-from qpatch.oracles import reference
+from book.oracles import reference
 import torchquantum
 assert torchquantum is reference.tq
 importlib.reload(reference)
