@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import warnings
 from collections.abc import Iterator
@@ -174,9 +175,11 @@ def stratified_batches(labels: torch.Tensor, config: RunConfig, epoch: int) -> I
     labels = labels.cpu().numpy()
     _check_batches(labels, config)
     folds = StratifiedKFold(config.n_batches, shuffle=True, random_state=int(epoch_seeds(config)[epoch]))
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of such a class
-        batches = [indices for _, indices in folds.split(np.zeros(len(labels)), labels)]
-    yield from map(torch.from_numpy, batches)
+    parts = folds.split(np.zeros(len(labels)), labels)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of such a class, at the first
+        first = next(parts)
+    for _, indices in itertools.chain([first], parts):
+        yield torch.from_numpy(indices)
 
 
 def stratified_subset(split: Split, n_images: int, seed: int = 0) -> Split:

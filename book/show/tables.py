@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from qpatch.curvature.structure import participation_ratio
 from qpatch.runs.published import reference_table
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
@@ -205,3 +204,9 @@ def _by_run(lines: Mapping[RunFolder, dict[str, str]]) -> Styler:
     rows = [{head: str(getattr(run.config, name)) for head, name in sizes.items()} | lines[run] for run in lines]
     table = pd.DataFrame(rows)
     return plain(table.drop(columns="Qubits") if table["Qubits"].nunique() == 1 else table, text=True)
+
+
+def participation_ratio(shares: np.ndarray) -> float:
+    """How many groups take part, ``1 / sum p^2``: 1 where one has all, g where all g have the same."""
+    shares = np.asarray(shares, np.float64)
+    return float(shares.sum() ** 2 / np.sum(shares**2))

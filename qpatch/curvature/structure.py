@@ -93,12 +93,6 @@ def participation(vector: np.ndarray, groups: Groups) -> np.ndarray:
     return squares / squares.sum()
 
 
-def participation_ratio(shares: np.ndarray) -> float:
-    """How many groups take part, ``1 / sum p^2``: 1 where one has all, g where all g have the same."""
-    shares = np.asarray(shares, np.float64)
-    return float(shares.sum() ** 2 / np.sum(shares**2))
-
-
 def rayleigh(product: Operator, vector: np.ndarray) -> float:
     """The Rayleigh quotient ``v' H v / v' v``, one product."""
     vector = to_array(vector)

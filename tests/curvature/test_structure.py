@@ -6,6 +6,7 @@ import torch
 from curvlinops import GGNLinearOperator
 from quadratics import SmallNetwork, symmetric
 
+from book.show.tables import participation_ratio
 from qpatch.curvature.power import dense_hessian
 from qpatch.curvature.products import Product
 from qpatch.curvature.spectrum import extreme_eigenpairs
@@ -15,7 +16,6 @@ from qpatch.curvature.structure import (
     interactions,
     largest_of_blocks,
     participation,
-    participation_ratio,
     partition,
     rayleigh,
     subspace_overlap,
