@@ -2,7 +2,7 @@
 
 What decides about an output, and how a change of it is noticed:
 
-* The package, figures, oracles, self-checks, what makes the site, benchmarks, data and results (less caches, unread here); the
+* The package and what stands beside it (`COVERED`), data and results less the runs' caches, which no page reads; the
   versions of Python and of everything that is installed; the variables ``QPATCH_*``. All together have one digest, the
   foundation, which names the folder of what is kept. Folders of other foundations are deleted. If it is another one
   after the notebooks have run than before, somebody changed a file meanwhile: everything executed for it is forgotten,
