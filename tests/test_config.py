@@ -93,7 +93,7 @@ def test_valid_strides_tile_the_image():
         ({"learning_rate": float("nan")}, r"learning_rate is nan; it must be a finite number"),
         ({"scale": float("inf")}, r"scale is inf; it must be a finite number"),
         ({"scale": 0.0}, r"scale is 0\.0; it must be positive"),
-        ({"weight_decay": -1e-3}, r"weight_decay is -0\.001; it must not be negative"),
+        ({"weight_decay": -1e-3}, r"weight_decay is -0\.001; it must lie between 0 and 1"),
         ({"weight_decay": None}, r"weight_decay is None; it must be a finite number"),
     ],
 )
