@@ -17,7 +17,7 @@ FLOORS = (
     ("model",),
     ("engine",),
     ("data",),
-    ("config",),
+    ("config", "idx"),
     ("files", "ansatz"),
 )
 DOES = {
@@ -30,6 +30,7 @@ DOES = {
     "engine": "statevectors, exactly and fast",
     "data": "digits, batches",
     "config": "every choice of a run",
+    "idx": "IDX files, as people have them",
     "files": "atomic writes",
     "ansatz": "the circuit",
 }
