@@ -12,6 +12,7 @@ from qpatch.data import Split, load_dataset
 from qpatch.model.qnn import PatchQNN
 
 IMAGE_SIZE = RunConfig.image_size
+ALL_CLASSES = 200  # images among which, at the beginning of either file, every digit is
 
 
 @dataclass(frozen=True)
@@ -109,14 +110,14 @@ def random_model(config: RunConfig, device: torch.device) -> PatchQNN:
 
 def digits(config: RunConfig, count: int, device: torch.device) -> Split:
     """The first training images, cropped to the middle where the configuration's images are smaller."""
-    split = _load(config.n_qubits, config.n_classes, count)
+    split = _load(config.n_qubits, config.n_classes, max(count + count % 2, ALL_CLASSES))
     margin = (IMAGE_SIZE - config.image_size) // 2
     inner = slice(margin, margin + config.image_size)
-    return Split(split.images[:, inner, inner].contiguous().to(device), split.labels.to(device))
+    return Split(split.images[:count, inner, inner].contiguous().to(device), split.labels[:count].to(device))
 
 
 @functools.lru_cache(maxsize=4)
 def _load(n_qubits, n_classes, count):
     stride = valid_strides(IMAGE_SIZE, n_qubits)[-1]
-    size = {"n_train": count, "batch_size": 1, "n_test": 1}
+    size = {"n_train": count, "batch_size": count // 2, "n_test": ALL_CLASSES}
     return load_dataset(RunConfig(stride=stride, n_qubits=n_qubits, n_classes=n_classes, **size)).train
