@@ -47,7 +47,7 @@ def outcome() -> dict[str, bytes]:
     for name in (name for stage in THREE for name in STAGES[stage].leaves):
         if name.endswith(".csv"):
             found[name] = run.table(name).drop(columns="seconds", errors="ignore").to_csv().encode()
-        elif name not in CACHED or run.file(name).exists():
+        elif name not in CACHED or run.file(name).is_file():
             found[name] = run.file(name).read_bytes()
     return found
 
