@@ -182,7 +182,7 @@ def test_sound_results_have_no_problems(run):
 def test_an_altered_file_is_a_problem_and_the_remedy_helps(run, name):
     flip_byte(run.file(name))
     stage = next(stage for stage in STAGES if name in STAGES[stage].leaves)
-    own = {"slices": " -p n_points=3", "flatness": " -p loss=0.01"}.get(stage, "")
+    own = {"slices": " -p n_points=3", "flatness": " -p n_images=60"}.get(stage, "")
     assert run_problems(run) == [
         f"{TINY.run_id}: the {stage} stage is stale: {name} was altered after it was written;"
         f" run 'qpatch run {TINY_OPTIONS}{own} --stage {stage}'"
