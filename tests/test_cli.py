@@ -2,7 +2,6 @@
 
 import json
 import re
-import runpy
 import shutil
 import signal
 import subprocess
@@ -369,10 +368,8 @@ def test_a_failing_cell_exits_with_an_error_names_the_notebook_and_keeps_it(tmp_
     assert qpatch("check").exit_code == 0  # nothing finished, nothing damaged
 
 
-def test_the_package_runs_as_a_module(monkeypatch, capsys, results_folder):
+def test_the_package_runs_as_a_module(results_folder):
     results_folder.mkdir()
-    monkeypatch.setattr(sys, "argv", ["qpatch", "check"])
-    with pytest.raises(SystemExit) as end:
-        runpy.run_module("qpatch", run_name="__main__")
-    assert not end.value.code
-    assert capsys.readouterr().out == "0 runs checked, 0 problems\n"
+    finished = subprocess.run([sys.executable, "-m", "qpatch", "check"], capture_output=True, text=True, cwd=REPOSITORY)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert finished.stdout == "0 runs checked, 0 problems\n"

@@ -98,7 +98,15 @@ def test_all_stages_of_all_runs_are_executed_in_order(executed):
     assert {outcome.result for outcome in outcomes.values()} == {"done"}
 
 
-def test_what_ends_a_sweep_ends_its_runs_and_begins_no_other(monkeypatch):
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises, as where Python starts in a terminal: a shell's background jobs are born deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_what_ends_a_sweep_ends_its_runs_and_begins_no_other(monkeypatch, interruptible):
     """Each run has a process of its own, which would take a minute."""
     in_place_of_runs(monkeypatch, SLEEPER)
     before = set(psutil.Process().children(recursive=True))
