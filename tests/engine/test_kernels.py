@@ -69,8 +69,8 @@ def test_gradient_of_a_state_agrees_with_that_through_pauli_strings(n_qubits, de
 def test_state_sweep_agrees_with_plain_pytorch(n_qubits, depth, dtype, columns):
     angles, _ = random_problem(n_qubits, depth, torch.float64)
     start = torch.eye(2**n_qubits, dtype=torch.complex128)[:, : None if columns == "identity" else 1]
-    rotations, diagonals = blocks.euler_form(angles)
-    compiled = sweep_states(rotations.to(dtype.to_real()), diagonals.to(dtype), start.to(dtype))
+    signs = ring_signs(n_qubits, torch.float64, angles.device)
+    compiled = sweep_states(*blocks.euler_form(angles), signs, start.to(dtype))
     plain = plain_sweeps.sweep_states(angles, start)
     assert compiled.dtype == dtype
     assert (compiled - plain).abs().max() < 100 * torch.finfo(dtype).eps
