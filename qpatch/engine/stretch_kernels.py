@@ -94,11 +94,8 @@ def _rotate_pair(tile, size, high, low):
 @compiled
 def _multiply_diagonal(tile, diagonal, lanes):
     for row in range(len(diagonal)):
-        a, b = diagonal[row, 0], diagonal[row, 1]
-        reals, imags = (
-            tile[2 * row * lanes : (2 * row + 1) * lanes],
-            tile[(2 * row + 1) * lanes : 2 * (row + 1) * lanes],
-        )
+        a, b, middle = diagonal[row, 0], diagonal[row, 1], (2 * row + 1) * lanes
+        reals, imags = tile[middle - lanes : middle], tile[middle : middle + lanes]
         for k in range(lanes):
             x, y = reals[k], imags[k]
             reals[k] = a * x - b * y
