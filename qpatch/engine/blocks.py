@@ -59,7 +59,10 @@ def _tangent(angles, product, direction, _=None):
 
 def _generator(product: torch.Tensor, cotangent: torch.Tensor, n_qubits: int) -> torch.Tensor:
     """Pauli coefficients of H = (W G^dagger - G W^dagger) / 2i: the imaginary part of those of W G^dagger."""
-    return pauli.to_strings(product @ cotangent.mH, n_qubits).imag.contiguous()
+    matrices = product @ cotangent.mH
+    if compiled.takes(matrices):
+        return pauli_kernels.generator_strings(matrices)
+    return pauli.to_strings(matrices, n_qubits).imag.contiguous()
 
 
 def _gradient(angles, product, cotangent):

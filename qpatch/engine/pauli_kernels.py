@@ -7,6 +7,7 @@ within the rows move groups of lanes, the others come with the transposition. Ro
 a column's entries would share one cache set.
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -19,6 +20,33 @@ from qpatch.engine.gates import constant
 from qpatch.engine.vectors import LANES, move_lanes, transpose_lanes
 
 PADDING = 16  # entries after each row
+
+
+def generator_strings(matrices: torch.Tensor) -> torch.Tensor:
+    """Coefficients ``(batch, 4^n)`` of H = (M - M^dagger) / 2i, the imaginary parts of `pauli.to_strings`."""
+    batch, dim = matrices.shape[:2]
+    strings = torch.empty(batch, dim**2, dtype=matrices.dtype.to_real())
+    tables = _string_tables(dim.bit_length() - 1, strings.dtype)
+    parts, out = _plain(torch.view_as_real(matrices.resolve_conj())).reshape(batch, -1), strings.numpy()
+    for_each(batch, lambda i: _generator_strings(parts[i], *tables, out[i]))
+    return strings
+
+
+@constant
+def _string_tables(n_qubits: int, dtype: torch.dtype) -> tuple[np.ndarray, ...]:
+    """Where the entry stands whose row and column bits a string's digits are; where padded rows begin, with ones; and
+    what of a string's real and imaginary part, without the factor i of every Y, goes into H: ``(2, 2^n, 2^n)``."""
+    dim = 2**n_qubits
+    order = [axis for qubit in range(n_qubits) for axis in (qubit, n_qubits + qubit)]
+    places = torch.arange(dim**2).reshape([2] * (2 * n_qubits)).permute(order).reshape(dim, dim)
+    phases = functools.reduce(torch.kron, [torch.tensor([1, 1, 1j, 1], dtype=dtype.to_complex())] * n_qubits)
+    shares = torch.stack([phases.imag, phases.real]).reshape(2, dim, dim)
+    return (
+        places.numpy(),
+        (torch.arange(dim) * (dim + PADDING)).numpy(),
+        np.ones(dim, shares.numpy().dtype),
+        _plain(shares),
+    )
 
 
 def sweep_down(angles: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
@@ -121,6 +149,37 @@ def _sweep_up(circle, direction, plain, rows, ones, inner, inner_signs, outer, o
     for row in range(len(plain)):
         for column in range(len(plain)):
             out[plain[row, column]] = values[row * stride + column]
+
+
+@compiled
+def _generator_strings(matrix, places, rows, ones, shares, out):
+    dim, stride = len(places), len(places) + PADDING
+    values, turned = np.zeros(dim * stride, out.dtype), np.zeros(dim * stride, out.dtype)
+    out[:] = 0
+    for part in range(2):
+        for row in range(dim):
+            for column in range(dim):
+                values[row * stride + column] = matrix[2 * places[row, column] + part]
+        _add_pairs(values, stride)
+        _transpose(values, rows, ones, turned, rows, ones)
+        _add_pairs(turned, stride)
+        _transpose(turned, rows, ones, values, rows, ones)
+        for row in range(dim):
+            for column in range(dim):
+                out[row * dim + column] += shares[part, row, column] * values[row * stride + column]
+
+
+@compiled
+def _add_pairs(values, size):
+    """Of every qubit in the rows, from its entries 00, 01, 10 and 11: I, X, Y but for the factor i, and Z."""
+    while 4 * size <= len(values):
+        for i in range(0, len(values), 4 * size):
+            run_a, run_b = values[i : i + size], values[i + size : i + 2 * size]
+            run_c, run_d = values[i + 2 * size : i + 3 * size], values[i + 3 * size : i + 4 * size]
+            for k in range(size):
+                a, b, c, d = run_a[k], run_b[k], run_c[k], run_d[k]
+                run_a[k], run_b[k], run_c[k], run_d[k] = a + d, b + c, b - c, a - d
+        size *= 4
 
 
 @compiled

@@ -50,6 +50,16 @@ def test_pauli_sweeps_agree_with_plain_pytorch(n_qubits, depth, dtype):
     assert {name: unlike(*pair) for name, pair in pairs.items() if unlike(*pair) > 100} == {}
 
 
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128])
+@pytest.mark.parametrize("n_qubits", [2, 4, 6])
+def test_strings_of_a_generator_agree_with_plain_pytorch(n_qubits, dtype):
+    """Each is a sum of 2^n entries, whose rounding stays far below that of 100 of the largest."""
+    generator = torch.Generator().manual_seed(n_qubits)
+    matrices = torch.randn(3, 2**n_qubits, 2**n_qubits, dtype=dtype, generator=generator)
+    plain = pauli.to_strings(matrices.to(torch.complex128), n_qubits).imag
+    assert unlike(pauli_kernels.generator_strings(matrices), plain) < 100
+
+
 @pytest.mark.parametrize(("n_qubits", "depth"), CASES)
 def test_gradient_of_a_state_agrees_with_that_through_pauli_strings(n_qubits, depth):
     angles, _ = random_problem(n_qubits, depth, torch.float64)
