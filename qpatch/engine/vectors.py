@@ -36,20 +36,40 @@ def transpose_lanes(context, source, rows, factors, column, target, to_rows, to_
         for i in range(LANES):
             place = _place(context, builder, kinds[0], source, builder.add(entry(1, i), column))
             tile.append(_scaled(builder, builder.load(place, align=1), entry(2, i)))
-        for distance in (8, 4, 2, 1):  # of ever smaller blocks exchange the quarters beside the diagonal
-            upper = ir.Constant(INDICES, [j if not j & distance else LANES + j - distance for j in range(LANES)])
-            lower = ir.Constant(INDICES, [j + distance if not j & distance else LANES + j for j in range(LANES)])
-            for i in range(LANES):
-                if not i & distance:
-                    pair = tile[i], tile[i + distance]
-                    tile[i], tile[i + distance] = (builder.shuffle_vector(*pair, order) for order in (upper, lower))
-        for j, lanes in enumerate(tile):
+        for j, lanes in enumerate(_transposed(builder, tile)):
             place = _place(context, builder, kinds[4], target, builder.add(entry(5, j), to_column))
             builder.store(_scaled(builder, lanes, entry(6, j)), place, align=1)
         return context.get_dummy_value()
 
     arrays = source, rows, factors, types.intp, target, to_rows, to_factors, types.intp
     return types.void(*arrays), generate
+
+
+@intrinsic
+def transpose_square(context, values):
+    """Exchange rows and columns of sixteen rows of sixteen numbers, in place."""
+
+    def generate(context, builder, signature, arguments):
+        kind, array, size = signature.args[0], arguments[0], ir.IntType(64)
+        places = [_place(context, builder, kind, array, ir.Constant(size, i * LANES)) for i in range(LANES)]
+        tile = [builder.load(place, align=1) for place in places]
+        for place, lanes in zip(places, _transposed(builder, tile), strict=True):
+            builder.store(lanes, place, align=1)
+        return context.get_dummy_value()
+
+    return types.void(values), generate
+
+
+def _transposed(builder, tile):
+    """Of ever smaller blocks exchange the quarters beside the diagonal."""
+    for distance in (8, 4, 2, 1):
+        upper = ir.Constant(INDICES, [j if not j & distance else LANES + j - distance for j in range(LANES)])
+        lower = ir.Constant(INDICES, [j + distance if not j & distance else LANES + j for j in range(LANES)])
+        for i in range(LANES):
+            if not i & distance:
+                pair = tile[i], tile[i + distance]
+                tile[i], tile[i + distance] = (builder.shuffle_vector(*pair, order) for order in (upper, lower))
+    return tile
 
 
 def _data(context, builder, kind, array):
