@@ -3,7 +3,7 @@
 PYTHON ?= python3
 PROFILE ?= paper
 PORT ?= 8000
-# Options of the benchmarks, such as BENCH="--only steps errors" or BENCH="--device cuda".
+# Options of the benchmarks, such as BENCH=--quick, BENCH="--only steps errors" or BENCH="--device cuda".
 BENCH ?=
 # Options of the campaign of kills and damages, such as TORTURE="--kills 10 --damages 20 --seed 7".
 TORTURE ?=
@@ -61,7 +61,7 @@ spell: setup  ## check the spelling of the prose; words no dictionary knows are 
 study: setup  ## run a whole sweep, the expected time first (PROFILE=paper, seeds, class or smoke)
 	$(BIN)/qpatch sweep --profile $(PROFILE)
 
-bench: setup  ## measure speed, memory and errors on this machine, some twenty minutes (BENCH=options)
+bench: setup  ## measure speed, memory and errors on this machine, some twenty minutes (BENCH=--quick: two)
 	$(BIN)/python -m benchmarks $(BENCH)
 
 bench-setup: setup  ## install the other simulators that `make bench` compares with

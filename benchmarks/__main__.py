@@ -11,6 +11,7 @@ import torch
 
 from benchmarks import bars, comparison, machine, memory, parts, report, work
 from benchmarks.report import SCHEMA
+from benchmarks.timing import rounded
 from qpatch.files import write_atomically
 from qpatch.runs.provenance import code_version
 
@@ -30,17 +31,21 @@ def main(arguments: list[str] | None = None) -> None:
     device = torch.device(options.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise SystemExit("PyTorch finds no CUDA device; use --device cpu")
-    sizes, size = (work.QUICK, "quick") if options.quick else (work.FULL, "full")
-    output = options.output or (None if options.quick else report.results_file(device.type))
-    results = _begun(output, {"schema": SCHEMA, "size": size, "machine": machine.describe(device)}, options.only)
+    sizes = {"full": work.FULL, "quick": work.QUICK, "tiny": work.TINY}[options.size]
+    output = options.output or (report.results_file(device.type) if options.size == "full" else None)
+    results = _begun(
+        output, {"schema": SCHEMA, "size": options.size, "machine": machine.describe(device)}, options.only
+    )
 
     for name in options.only or PARTS:
         print(f"{name} ...", flush=True)
-        began = time.perf_counter()
+        began, busy, own = time.perf_counter(), *machine.processor_seconds()
         measured = PARTS[name](sizes, device)
-        seconds = round(time.perf_counter() - began, 1)
-        results["parts"][name] = {"code": code_version(), "seconds": seconds} | measured
-        print(f"{name} took {seconds} s", flush=True)
+        seconds, later = time.perf_counter() - began, machine.processor_seconds()
+        others = rounded(max(0.0, (later[0] - busy) - (later[1] - own)) / seconds)
+        head = {"code": code_version(), "seconds": round(seconds, 1), "others": others}
+        results["parts"][name] = head | measured
+        print(f"{name} took {head['seconds']} s; {report.others_text(others)}", flush=True)
         results["parts"] = {key: results["parts"][key] for key in PARTS if key in results["parts"]}
         results["bars"] = bars.judge(results["parts"], device.type)
         if output is not None:  # after each part, so that a long run that is stopped leaves what it has
@@ -51,7 +56,9 @@ def main(arguments: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the engine on this machine.")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, in seconds; written only with --output")
+    for size, words in {"quick": "two minutes or so", "tiny": "seconds, for the tests"}.items():
+        words += "; written only with --output"
+        parser.add_argument(f"--{size}", action="store_const", const=size, dest="size", default="full", help=words)
     parser.add_argument("--output", type=Path, help="file to write (default: data/benchmarks/<device>.json)")
     parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}")
     return parser

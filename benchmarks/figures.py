@@ -90,7 +90,8 @@ def draw_memory(ax: Axes, results: dict) -> Axes:
     series = {}
     for case in sorted(cases, key=lambda case: case["depth"]):
         qnns = "one QNN" if case["n_patches"] == 1 else f"{case['n_patches']} QNNs"
-        series.setdefault(f"{case['simulator']}, {qnns}", []).append((case["depth"], case["step_mib"] / 1024))
+        name = f"{case['simulator']}, {qnns}, {case['batch']:,} images"
+        series.setdefault(name, []).append((case["depth"], case["step_mib"] / 1024))
     styles = [("#0072B2", "o"), ("#009E73", "^"), ("#D55E00", "s")]
     order = sorted(series.items(), key=lambda item: -len(item[1]))
     for (name, points), (color, marker) in zip(order, styles, strict=False):

@@ -8,6 +8,7 @@ import platform
 import re
 from pathlib import Path
 
+import psutil
 import torch
 
 from qpatch.runs import provenance
@@ -39,6 +40,13 @@ def total_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def processor_seconds() -> tuple[float, float]:
+    """Seconds of processors so far: of all the machine's work, and of this process with its ended children."""
+    times = psutil.cpu_times()
+    idle = times.idle + getattr(times, "iowait", 0.0) + getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+    return sum(times) - idle, sum(os.times()[:4])
 
 
 def _processor() -> str:

@@ -26,12 +26,16 @@ STEPS = 2
 
 
 def memory(sizes: work.Sizes, device: torch.device) -> dict:
-    """The engine's step with many QNNs at several depths; one QNN, shallow, through the engine and TorchQuantum."""
+    """The engine's step with many QNNs at several depths; one QNN, shallow, through the engine and TorchQuantum.
+
+    Of the latter on fewer images, as in the comparison.
+    """
     common = {"n_qubits": sizes.n_qubits, "batch": sizes.batch, "device": device.type}
     many = [common | {"depth": depth, "stride": sizes.strides[1]} for depth in sizes.memory_depths]
     one = common | {"depth": sizes.shallow, "stride": None}
     work_list = [case | {"simulator": Engine.name} for case in (*many, one)]
-    work_list.append(one | {"simulator": TorchQuantum.name})
+    few = min(sizes.batch, sizes.few_images.get(TorchQuantum.name, sizes.batch))
+    work_list.append(one | {"simulator": TorchQuantum.name, "batch": few})
     return {"bar_depth": sizes.deep, "cases": [_in_child(case) for case in work_list]}
 
 

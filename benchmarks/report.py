@@ -16,6 +16,7 @@ from book.show import tables
 from qpatch.files import PROJECT
 
 SCHEMA = 1
+BUSY = 0.1  # processors that other work takes; less is the system's own
 NOT_MEASURED = "Not measured for this copy."
 OPERATIONS = {"step": "Loss and gradient", "evaluation": "Logits", "hvp": "Hessian-vector product"}
 
@@ -73,6 +74,13 @@ def verdict(bar: dict) -> str:
     return "met" if bar["met"] else f"missed by a factor of {bar['missed_by']:.2f}"
 
 
+def others_text(cores: float) -> str:
+    """What other work took of the machine while a part was measured."""
+    if cores < BUSY:
+        return "the machine was quiet"
+    return f"other work took {cores:.1f} processors meanwhile: the times are longer than they need be"
+
+
 def machine_text(results: dict) -> Markdown:
     """The machine of a benchmark file and how long it was measured."""
     machine = results["machine"]
@@ -83,7 +91,8 @@ def machine_text(results: dict) -> Markdown:
     return Markdown(
         f"Measured on {machine['processor']} ({machine['cores']} cores, {machine['memory_gib']} GiB){device},"
         f" {_counted(machine['threads'], 'thread')}, Python {machine['python']},"
-        f" PyTorch {machine['torch']} with {machine['blas']}, Numba {machine['numba']}, in {minutes:.0f} minutes."
+        f" PyTorch {machine['torch']} with {machine['blas']}, Numba {machine['numba']}, in {minutes:.0f} minutes;"
+        f" {others_text(max((part.get('others', 0.0) for part in results['parts'].values()), default=0.0))}."
     )
 
 
@@ -130,9 +139,8 @@ def comparison_table(results: dict, case: int = 0) -> Styler | Markdown:
         for operation, heading in OPERATIONS.items():
             row[heading] = tables.MISSING
             if operation in simulator:
-                ours, theirs = (batch_seconds(results, case, each, operation) for each in (simulators[0], simulator))
-                ratio = "" if simulator is simulators[0] else f" ({_three_digits(theirs / ours)} {tables.TIMES})"
-                row[heading] = seconds_text(theirs) + ratio
+                row[heading] = seconds_text(batch_seconds(results, case, simulator, operation))
+                row[heading] += _ratio_text(simulator.get("ratios", {}).get(operation))
             if operation == "step":
                 row["Quartiles"] = _step_quartiles(results, case, simulator)
         rows.append(row | {"Measured with": _measured_with(simulator)})
@@ -204,15 +212,25 @@ def _name_with_version(simulator):
 
 
 def _measured_with(simulator):
-    if simulator["status"] != "measured":
+    if "images" not in simulator:
         return simulator["status"]
-    times = simulator["step"]
+    times = simulator.get("step") or simulator["evaluation"]
     note = f"{simulator['images']:,} images, {_counted(times['runs'], 'run')}, {simulator['precision']}"
     if simulator.get("parts", 1) > 1:  # for want of memory
         note += f", in {simulator['parts']} parts"
     if times.get("first", 0) > 20 * times["median"]:  # another thing altogether: compilation
         note += f", first run {seconds_text(times['first'])}"
+    if simulator["status"] != "measured":
+        note += f", {simulator['status']}"
     return note
+
+
+def _ratio_text(ratio):
+    """How many times longer than the engine: the median of turns side by side, and the least and the most."""
+    if ratio is None:
+        return ""
+    spread = f", {_three_digits(ratio['min'])} to {_three_digits(ratio['max'])}" if ratio["runs"] > 1 else ""
+    return f" ({_three_digits(ratio['median'])} {tables.TIMES}{spread})"
 
 
 def _counted(count, noun):

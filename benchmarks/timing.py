@@ -24,14 +24,18 @@ def measure(
         cold: tasks that are not run once before; the others' ``first`` run, which may compile, is kept apart.
 
     Returns:
-        By name, the times (`summarise`) and what the task returned last.
+        By name, the times (`summarise`) with the median of every turn, and what the task returned last.
     """
-    seconds, outputs = {name: [] for name in tasks}, {}
+    seconds, turns, outputs = {name: [] for name in tasks}, {name: [] for name in tasks}, {}
     first = {name: {"first": rounded(timed(task)[0])} for name, task in tasks.items() if name not in cold}
     for _ in range(rounds):
         for name, task in tasks.items():
-            outputs[name] = _take_turn(task, slice_seconds, seconds[name])
-    return {name: summarise(values) | first.get(name, {}) for name, values in seconds.items()}, outputs
+            turn: list[float] = []
+            outputs[name] = _take_turn(task, slice_seconds, turn)
+            seconds[name] += turn
+            turns[name].append(rounded(float(np.median(turn))))
+    times = {name: summarise(seconds[name]) | {"turns": turns[name]} | first.get(name, {}) for name in tasks}
+    return times, outputs
 
 
 def _take_turn(task: Task, slice_seconds: float, seconds: list[float]) -> object:

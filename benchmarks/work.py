@@ -25,7 +25,8 @@ class Sizes:
         batch: images of a step.
         many_images: of an evaluation over a whole training set.
         strides: few patches (all parts), many patches (the step).
-        few_images: that simulators without batches are measured on, by name.
+        few_images: that simulators which take the whole batch too slowly are measured on, by name.
+        rival_seconds: that one of them may take in one case, with all that it compiles.
         rounds: in which the tasks of a part take turns.
         slice_seconds: for which a quick task is repeated in its turn.
         scaling: sizes along each axis; patches are given by their strides.
@@ -39,6 +40,7 @@ class Sizes:
     many_images: int
     strides: tuple[int, int]
     few_images: dict[str, int]
+    rival_seconds: float
     rounds: int
     slice_seconds: float
     scaling: dict[str, tuple[int, ...]]
@@ -52,7 +54,8 @@ FULL = Sizes(
     batch=1000,
     many_images=60_000,
     strides=(6, 2),
-    few_images={"Qulacs": 20, "PennyLane": 2},
+    few_images={"PennyLane default": 100, "Qulacs": 20, "PennyLane lightning": 2},
+    rival_seconds=150.0,
     rounds=3,
     slice_seconds=1.0,
     scaling={
@@ -64,13 +67,29 @@ FULL = Sizes(
     memory_depths=(50, 100, 200, 400),
 )
 QUICK = Sizes(
+    n_qubits=8,
+    shallow=50,
+    deep=200,
+    batch=1000,
+    many_images=5000,
+    strides=(6, 2),
+    few_images=dict.fromkeys(("TorchQuantum", "PennyLane default", "Qulacs"), 5)
+    | {"fastQML": 50, "scaluq": 20, "PennyLane lightning": 1},
+    rival_seconds=25.0,
+    rounds=3,
+    slice_seconds=0.0,
+    scaling={},
+    memory_depths=(200,),
+)
+TINY = Sizes(
     n_qubits=4,
     shallow=1,
     deep=2,
     batch=8,
     many_images=40,
     strides=(10, 5),
-    few_images={"Qulacs": 3, "PennyLane": 2},
+    few_images={"Qulacs": 3, "PennyLane lightning": 2},
+    rival_seconds=120.0,
     rounds=1,
     slice_seconds=0.0,
     scaling={"depth": (1, 2), "stride": (10, 5), "batch": (4, 8), "n_qubits": (2, 4)},

@@ -14,7 +14,7 @@ class TensorCircuit:
     """TensorCircuit-NG on JAX: compiled, vectorised over the images, a scan over the blocks of a stretch."""
 
     name, package, precision = "TensorCircuit-NG", "tensorcircuit-ng", "complex64"
-    on_gpu, compiles, has_product = False, True, False
+    on_gpu, compiles, operations = False, True, ("step", "evaluation")
 
     def __init__(self, model: PatchQNN):
         import jax

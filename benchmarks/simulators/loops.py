@@ -1,4 +1,4 @@
-"""Adapters of simulators that take one image after the other: Qulacs and PennyLane. They take a single QNN."""
+"""Adapters of simulators without gradients of a batch: Qulacs, PennyLane's lightning.qubit, scaluq. A single QNN."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class ImageByImage:
     values ``(n_classes,)``, and a function that takes weights to the derivatives of their weighted sum by each turn.
     """
 
-    on_gpu = compiles = has_product = False
+    on_gpu = compiles = False
+    operations: tuple[str, ...] = ("step", "evaluation")
 
     def __init__(self, model: PatchQNN):
         self.config = model.config
@@ -94,7 +95,7 @@ class Qulacs(ImageByImage):
 class PennyLane(ImageByImage):
     """PennyLane's lightning.qubit with adjoint differentiation, through its PyTorch interface."""
 
-    name, package, precision = "PennyLane", "pennylane", "complex64"
+    name, package, precision = "PennyLane lightning", "pennylane-lightning", "complex64"
 
     def __init__(self, model: PatchQNN):
         import pennylane
@@ -120,3 +121,39 @@ class PennyLane(ImageByImage):
         turns = turns.clone().requires_grad_()
         values = torch.stack(self.circuit(turns))
         return values, lambda weights: torch.autograd.grad(values, turns, weights.to(values))[0]
+
+
+class Scaluq:
+    """scaluq, Qulacs' successor: one circuit on a batch of states. It has no gradients."""
+
+    name, package, precision = "scaluq", "scaluq", "complex64"
+    on_gpu = compiles = False
+    operations = ("evaluation",)
+
+    def __init__(self, model: PatchQNN):
+        import scaluq
+
+        self.scaluq, self.config = scaluq, model.config
+        self.angles, self.bias = model.angles[0].detach(), model.bias.detach()
+        self.gates = list(ansatz.gates(self.config.n_qubits, self.config.depth))
+        texts = (
+            f"{axis.upper()} {qubit}" for axis, qubit in ansatz.readout(self.config.n_qubits, self.config.n_classes)
+        )
+        self.observables = [scaluq.Operator([scaluq.PauliOperator(text, precision="f32")], "f32") for text in texts]
+
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        circuit, turns = self.scaluq.Circuit("f32"), self.angles.tolist()
+        for gate in self.gates:
+            kind, make = gate.kind.upper(), self.scaluq.gate
+            if gate.angle is not None:
+                circuit.add_gate(getattr(make, kind)(*gate.qubits, turns[gate.angle], precision="f32"))
+            elif gate.feature is not None:
+                turned = getattr(make, f"Param{kind}")(*gate.qubits, precision="f32")
+                circuit.add_param_gate(turned, str(gate.feature))
+            else:
+                circuit.add_gate(make.CZ(*gate.qubits, precision="f32"))
+        states = self.scaluq.StateVectorBatched(len(images), self.config.n_qubits, "f32")
+        features = (images + self.bias).flatten(1).T.tolist()
+        circuit.update_quantum_state(states, params={str(number): row for number, row in enumerate(features)})
+        values = [[value.real for value in each.get_expectation_value(states)] for each in self.observables]
+        return self.config.scale * torch.tensor(values).T

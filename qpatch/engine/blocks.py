@@ -12,7 +12,7 @@ import torch
 
 from qpatch.engine import compiled, pauli, pauli_kernels, plain_sweeps
 from qpatch.engine.derivatives import differentiable, last_derivative
-from qpatch.engine.gates import qubit_bits, ring_signs, rotation_gates
+from qpatch.engine.gates import ring_signs, rotation_gates
 from qpatch.engine.kept import kept
 from qpatch.engine.stretch_kernels import state_gradient, sweep_states
 
@@ -38,8 +38,7 @@ def _product(angles, start):
     # The few gates are built in double precision: their rounding, not the products', would dominate the error.
     exact = angles.double()
     if compiled.takes(angles):
-        rotations, diagonals = euler_form(exact)
-        states = sweep_states(rotations.to(start.real.dtype), diagonals.to(start.dtype), start)
+        states = sweep_states(*euler_form(exact), ring_signs(angles.shape[-1], torch.float64, angles.device), start)
     else:
         states = plain_sweeps.sweep_states(exact, start)
     return states.to(angles.dtype.to_complex())
@@ -60,7 +59,10 @@ def _tangent(angles, product, direction, _=None):
 
 def _generator(product: torch.Tensor, cotangent: torch.Tensor, n_qubits: int) -> torch.Tensor:
     """Pauli coefficients of H = (W G^dagger - G W^dagger) / 2i: the imaginary part of those of W G^dagger."""
-    return pauli.to_strings(product @ cotangent.mH, n_qubits).imag.contiguous()
+    matrices = product @ cotangent.mH
+    if compiled.takes(matrices):
+        return pauli_kernels.generator_strings(matrices)
+    return pauli.to_strings(matrices, n_qubits).imag.contiguous()
 
 
 def _gradient(angles, product, cotangent):
@@ -96,22 +98,17 @@ def euler_form(angles):
     """The blocks as layers of real rotations between diagonals, for `sweep_states`: a third of the arithmetic.
 
     A qubit's RY RX is RZ(a) RY(b) RZ(c); the RZ of all qubits, of neighbouring blocks and the ring make one diagonal.
-    Gives cosines and sines of b / 2, ``(batch, depth, n, 2)``, and the diagonals, ``(batch, depth + 1, 2^n)`` complex:
-    number k comes before rotation layer k, the last after all.
+    Gives cosines and sines of b / 2, none negative, ``(batch, depth, n, 2)``, and ``(batch, depth + 1, n)`` complex,
+    ``exp(i phi / 2)`` of the RZ(phi) before each layer of rotations and after all.
     """
-    n_qubits = angles.shape[-1]
     gates = rotation_gates(angles[:, :, 1], "y") @ rotation_gates(angles[:, :, 0], "x")  # (batch, depth, n, 2, 2)
     diagonal, lower = gates[..., 0, 0], gates[..., 1, 0]
     rotations = torch.stack([diagonal.abs(), lower.abs()], dim=-1)
     after = lower.angle() - diagonal.angle()  # phases of |1> relative to |0>: RZ(a) and RZ(c) up to a common phase
     before = -diagonal.angle() - lower.angle()
-    signs = (1 - 2 * qubit_bits(n_qubits)).T.to(angles.dtype) / 2
-    ring = (1 - ring_signs(n_qubits, angles.dtype, angles.device)) * (torch.pi / 2)
-    after, before = -(after @ signs), -(before @ signs)  # (batch, depth, 2^n)
     none = torch.zeros_like(after[:, :1])
-    after += ring
     phases = torch.cat([none, after], dim=1) + torch.cat([before, none], dim=1)
-    return rotations, torch.polar(torch.ones_like(phases), phases)
+    return rotations, torch.polar(torch.ones_like(phases), phases / 2)
 
 
 def _sweeps(angles):

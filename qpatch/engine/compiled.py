@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from numba import njit
 
+from qpatch.engine.vectors import LANES, transpose_square
+
 TASK_IMAGES = 256  # images that one task takes
 
 # Numba keeps the compiled code on disk. Sums may be reordered, which vectors need; nothing is assumed of infinities.
@@ -113,6 +115,9 @@ def join_parts(real, imag, interleaved):
 def transpose(parts, half):
     """Exchange the halves of the qubits, in place."""
     for part in parts:
-        for i in range(half):
-            for j in range(i):
-                part[i * half + j], part[j * half + i] = part[j * half + i], part[i * half + j]
+        if half == LANES:
+            transpose_square(part)
+        else:
+            for i in range(half):
+                for j in range(i):
+                    part[i * half + j], part[j * half + i] = part[j * half + i], part[i * half + j]

@@ -84,17 +84,23 @@ def quarter_turns(coefficients: torch.Tensor, amounts: torch.Tensor, axis: str) 
 
 @constant
 def ring_permutation(n_qubits: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """The CZ ring on Pauli strings: ``D P_s D = sign_s P_s'``; returns s' ``(4^n,)`` int64 and the signs ``(4^n,)``.
+    """The CZ ring on Pauli strings: ``D P_s D = sign_s P_s'``; returns s' ``(4^n,)`` int64 and the signs ``(4^n,)``."""
+    target, signs = controlled_permutation(n_qubits, ansatz.ring(n_qubits))
+    return target.to(device), signs.to(device)
 
-    With P = i^(x.z) X^x Z^z, conjugation by the ring adds to z the x of both neighbours, and the sign is
-    (-1)^(x.x shifted) times i to the number of Y before minus after. It is its own inverse.
+
+def controlled_permutation(n_qubits: int, pairs: list[tuple[int, int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same of any CZ gates, on a CPU.
+
+    With P = i^(x.z) X^x Z^z, conjugation adds to z the x of each gate's other qubit, and the sign is (-1) to the number
+    of gates with an x on either side, times i to the number of Y before minus after. It is its own inverse.
     """
     digits = torch.arange(4**n_qubits)[:, None] >> (2 * torch.arange(n_qubits - 1, -1, -1)) & 3  # (4^n, n)
     x = ((digits == 1) | (digits == 2)).long()
     z = ((digits == 2) | (digits == 3)).long()
     z_after = z.clone()
     crossings = torch.zeros(4**n_qubits, dtype=torch.long)
-    for left, right in ansatz.ring(n_qubits):
+    for left, right in pairs:
         z_after[:, left] += x[:, right]
         z_after[:, right] += x[:, left]
         crossings += x[:, left] * x[:, right]
@@ -102,8 +108,7 @@ def ring_permutation(n_qubits: int, device: torch.device) -> tuple[torch.Tensor,
     quarter_turns = 2 * crossings + (x * z).sum(1) - (x * z_after).sum(1)
     signs = 1 - (quarter_turns % 4)  # 0 -> 1, 2 -> -1
     digit_after = torch.where(x == 1, 1 + z_after, 3 * z_after)
-    target = (digit_after << (2 * torch.arange(n_qubits - 1, -1, -1))).sum(1)
-    return target.to(device), signs.to(device)
+    return (digit_after << (2 * torch.arange(n_qubits - 1, -1, -1))).sum(1), signs
 
 
 def single_strings(n_qubits: int, axis: str) -> torch.Tensor:

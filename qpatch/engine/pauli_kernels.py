@@ -1,21 +1,52 @@
 """Pauli coefficients through stretches, compiled for a CPU, as `qpatch.engine.plain_sweeps` does in plain PyTorch.
 
-One stretch is one task. A rotation runs along the digits of the later qubits, so every layer rotates the earlier half
-of the qubits, swaps the halves of all strings, and rotates the other half. The coefficients stand in 2^n rows, one a
-string of the earlier half. Rows are padded: at a power of two apart, a column's entries would share one cache set, and
-the swap would take three times as long.
+One stretch is one task. The coefficients stand in 2^n rows, one a string of one half of the qubits, and a rotation of
+a row's qubit runs along the rows. So every block rotates the half in the rows, transposes, and rotates the other; the
+next begins with that one, since the ring looks the same from either half. Of the ring, gates between the halves and
+within the rows move groups of lanes, the others come with the transposition. Rows are padded: at a power of two apart,
+a column's entries would share one cache set.
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
 import torch
 
+from qpatch import ansatz
 from qpatch.engine import pauli
 from qpatch.engine.compiled import compiled, for_each
 from qpatch.engine.gates import constant
+from qpatch.engine.vectors import LANES, move_lanes, transpose_lanes
 
 PADDING = 16  # entries after each row
+
+
+def generator_strings(matrices: torch.Tensor) -> torch.Tensor:
+    """Coefficients ``(batch, 4^n)`` of H = (M - M^dagger) / 2i, the imaginary parts of `pauli.to_strings`."""
+    batch, dim = matrices.shape[:2]
+    strings = torch.empty(batch, dim**2, dtype=matrices.dtype.to_real())
+    tables = _string_tables(dim.bit_length() - 1, strings.dtype)
+    parts, out = _plain(torch.view_as_real(matrices.resolve_conj())).reshape(batch, -1), strings.numpy()
+    for_each(batch, lambda i: _generator_strings(parts[i], *tables, out[i]))
+    return strings
+
+
+@constant
+def _string_tables(n_qubits: int, dtype: torch.dtype) -> tuple[np.ndarray, ...]:
+    """Where the entry stands whose row and column bits a string's digits are; where padded rows begin, with ones; and
+    what of a string's real and imaginary part, without the factor i of every Y, goes into H: ``(2, 2^n, 2^n)``."""
+    dim = 2**n_qubits
+    order = [axis for qubit in range(n_qubits) for axis in (qubit, n_qubits + qubit)]
+    places = torch.arange(dim**2).reshape([2] * (2 * n_qubits)).permute(order).reshape(dim, dim)
+    phases = functools.reduce(torch.kron, [torch.tensor([1, 1, 1j, 1], dtype=dtype.to_complex())] * n_qubits)
+    shares = torch.stack([phases.imag, phases.real]).reshape(2, dim, dim)
+    return (
+        places.numpy(),
+        (torch.arange(dim) * (dim + PADDING)).numpy(),
+        np.ones(dim, shares.numpy().dtype),
+        _plain(shares),
+    )
 
 
 def sweep_down(angles: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
@@ -42,9 +73,9 @@ def sweep_up(angles: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
 def _swept(kernel: Callable, angles: torch.Tensor, *tensors: torch.Tensor) -> torch.Tensor:
     """The last tensor, filled by the kernel from the ones before."""
     circle = _plain(torch.stack([torch.cos(angles), torch.sin(angles)], dim=-1))
-    rings = _rings(angles.shape[-1], angles.dtype)
+    moves = _moves(angles.shape[-1], angles.dtype)
     *given, out = map(_plain, tensors)
-    for_each(len(out), lambda i: kernel(circle[i], *(each[i] for each in given), *rings, out[i]))
+    for_each(len(out), lambda i: kernel(circle[i], *(each[i] for each in given), *moves, out[i]))
     return tensors[-1]
 
 
@@ -53,101 +84,175 @@ def _plain(tensor: torch.Tensor) -> np.ndarray:
 
 
 @constant
-def _rings(n_qubits: int, dtype: torch.dtype) -> tuple[np.ndarray, ...]:
-    """Gathers: of the swap from plain rows; from padded ones of the swap, the swap then the ring, the ring then the
-    swap; and the signs of the last two."""
-    permutation, signs = pauli.ring_permutation(n_qubits, torch.device("cpu"))
-    dim = 2**n_qubits
-    swap = torch.arange(dim**2).reshape(dim, dim).T.flatten()  # its own inverse, as the ring is
-    padded = [index // dim * (dim + PADDING) + index % dim for index in (swap, swap[permutation], permutation[swap])]
-    # Unsigned, so that Numba need not look for negative indices.
-    gathers = [index.numpy().astype(np.uint32).reshape(dim, dim) for index in (swap, *padded)]
-    return *gathers, *(_plain(each.to(dtype).reshape(dim, dim)) for each in (signs, signs[swap]))
+def _moves(n_qubits: int, dtype: torch.dtype) -> tuple[np.ndarray, ...]:
+    """How the strings move: the plain place of each, ``(2^n, 2^n)``; where rows begin, with factors of one; where the
+    ring's gates within a half take them, with signs; and where the gates on the rows' qubits take groups of lanes."""
+    half, dim = n_qubits // 2, 2**n_qubits
+    order = [first + qubit for first in (0, half) for qubit in _stored(half)]
+    plain = torch.arange(dim**2).reshape([4] * n_qubits).permute(order).reshape(dim, dim)
+    ring = [(order.index(left), order.index(right)) for left, right in ansatz.ring(n_qubits)]
+    inner, inner_signs = pauli.controlled_permutation(half, [pair for pair in ring if max(pair) < half])
+    outer, outer_signs = pauli.controlled_permutation(n_qubits, [pair for pair in ring if min(pair) < half])
+    rows, lanes = torch.arange(dim) * (dim + PADDING), 4 ** max(half - 2, 0)
+    outer, outer_signs = (
+        each.reshape(dim, dim)[:, ::lanes] for each in (rows[outer // dim] + outer % dim, outer_signs)
+    )
+    signs = torch.ones(dim), inner_signs, outer_signs
+    ones, inner_signs, outer_signs = (_plain(each.to(dtype)) for each in signs)
+    return plain.numpy(), rows.numpy(), ones, _plain(rows[inner]), inner_signs, _plain(outer), outer_signs
+
+
+def _stored(half: int) -> list[int]:
+    """The qubits of a half in the order of their digits: those at its ends first, which the ring joins to the other."""
+    return [0, half - 1, *range(1, half - 1)][:half]
 
 
 @compiled
-def _sweep_down(circle, start, plain, swap, swap_ring, ring_swap, signs, swapped_signs, gradient):
-    depth, n_qubits = circle.shape[0], circle.shape[2]
-    half, stride = n_qubits // 2, len(swap) + PADDING
-    values, swapped = np.zeros(len(swap) * stride, start.dtype), np.zeros(len(swap) * stride, start.dtype)
-    _gather(start, plain, swapped)
+def _sweep_down(circle, start, plain, rows, ones, inner, inner_signs, outer, outer_signs, gradient):
+    depth, half, stride = len(circle), circle.shape[2] // 2, len(plain) + PADDING
+    values, moved = np.zeros(len(plain) * stride, start.dtype), np.zeros(len(plain) * stride, start.dtype)
+    _load(start, plain, values)
     for block in range(depth - 1, -1, -1):
-        _gather_signed(swapped, swap_ring, signs, values)
-        for qubit in range(n_qubits):
-            gradient[block, 1, qubit] = values[2 * _place(qubit, half, stride)] / 2
-        for qubit in range(half):
-            _rotate_down(values, circle[block], qubit, 4 ** (half - 1 - qubit) * stride)
-        _gather(values, swap, swapped)
-        for qubit in range(half):
-            _rotate_down(swapped, circle[block], half + qubit, 4 ** (half - 1 - qubit) * stride)
-        for qubit in range(n_qubits):
-            gradient[block, 0, qubit] = swapped[_place((qubit + half) % n_qubits, half, stride)] / 2
+        first = (depth - 1 - block) % 2 * half  # of the qubits in the rows
+        _move(values, outer, outer_signs, moved)
+        _turn_down(moved, circle[block], first, stride, gradient[block])
+        _transpose(moved, rows, ones, values, inner, inner_signs)
+        _turn_down(values, circle[block], half - first, stride, gradient[block])
 
 
 @compiled
-def _sweep_down_tangent(circle, direction, start, plain, swap, swap_ring, ring_swap, signs, swapped_signs, gradient):
-    depth, n_qubits = circle.shape[0], circle.shape[2]
-    half, stride = n_qubits // 2, len(swap) + PADDING
-    values, swapped = np.zeros((2, len(swap) * stride), start.dtype), np.zeros((2, len(swap) * stride), start.dtype)
+def _sweep_down_tangent(circle, direction, start, plain, rows, ones, inner, inner_signs, outer, outer_signs, gradient):
+    depth, half, stride = len(circle), circle.shape[2] // 2, len(plain) + PADDING
+    values, moved = np.zeros((2, len(plain) * stride), start.dtype), np.zeros((2, len(plain) * stride), start.dtype)
     for part in range(2):
-        _gather(start[part], plain, swapped[part])
+        _load(start[part], plain, values[part])
     for block in range(depth - 1, -1, -1):
+        first = (depth - 1 - block) % 2 * half
         for part in range(2):
-            _gather_signed(swapped[part], swap_ring, signs, values[part])
-        for qubit in range(n_qubits):
-            gradient[block, 1, qubit] = values[1, 2 * _place(qubit, half, stride)] / 2
-        for qubit in range(half):
-            _rotate_down_tangent(values, circle[block], direction[block], qubit, 4 ** (half - 1 - qubit) * stride)
+            _move(values[part], outer, outer_signs, moved[part])
+        _turn_down_tangent(moved, circle[block], direction[block], first, stride, gradient[block])
         for part in range(2):
-            _gather(values[part], swap, swapped[part])
-        for qubit in range(half):
-            size = 4 ** (half - 1 - qubit) * stride
-            _rotate_down_tangent(swapped, circle[block], direction[block], half + qubit, size)
-        for qubit in range(n_qubits):
-            gradient[block, 0, qubit] = swapped[1, _place((qubit + half) % n_qubits, half, stride)] / 2
+            _transpose(moved[part], rows, ones, values[part], inner, inner_signs)
+        _turn_down_tangent(values, circle[block], direction[block], half - first, stride, gradient[block])
 
 
 @compiled
-def _sweep_up(circle, direction, plain, swap, swap_ring, ring_swap, signs, swapped_signs, out):
-    depth, n_qubits = circle.shape[0], circle.shape[2]
-    half, dim, stride = n_qubits // 2, len(swap), len(swap) + PADDING
-    values, swapped = np.zeros(dim * stride, out.dtype), np.zeros(dim * stride, out.dtype)
+def _sweep_up(circle, direction, plain, rows, ones, inner, inner_signs, outer, outer_signs, out):
+    depth, half, stride = len(circle), circle.shape[2] // 2, len(plain) + PADDING
+    values, moved = np.zeros(len(plain) * stride, out.dtype), np.zeros(len(plain) * stride, out.dtype)
     for block in range(depth):
-        for qubit in range(n_qubits):
-            swapped[_place((qubit + half) % n_qubits, half, stride)] += direction[block, 0, qubit]
-        for qubit in range(half):
-            _rotate_up(swapped, circle[block], half + qubit, 4 ** (half - 1 - qubit) * stride)
-        _gather(swapped, swap, values)
-        for qubit in range(half):
-            _rotate_up(values, circle[block], qubit, 4 ** (half - 1 - qubit) * stride)
-        for qubit in range(n_qubits):
-            values[2 * _place(qubit, half, stride)] += direction[block, 1, qubit]
-        _gather_signed(values, ring_swap, swapped_signs, swapped)
+        first = (depth - 1 - block) % 2 * half
+        _turn_up(values, circle[block], direction[block], half - first, stride)
+        _transpose(values, inner, inner_signs, moved, rows, ones)
+        _turn_up(moved, circle[block], direction[block], first, stride)
+        _move(moved, outer, outer_signs, values)
+    for row in range(len(plain)):
+        for column in range(len(plain)):
+            out[plain[row, column]] = values[row * stride + column]
+
+
+@compiled
+def _generator_strings(matrix, places, rows, ones, shares, out):
+    dim, stride = len(places), len(places) + PADDING
+    values, turned = np.zeros(dim * stride, out.dtype), np.zeros(dim * stride, out.dtype)
+    out[:] = 0
+    for part in range(2):
+        for row in range(dim):
+            for column in range(dim):
+                values[row * stride + column] = matrix[2 * places[row, column] + part]
+        _add_pairs(values, stride)
+        _transpose(values, rows, ones, turned, rows, ones)
+        _add_pairs(turned, stride)
+        _transpose(turned, rows, ones, values, rows, ones)
+        for row in range(dim):
+            for column in range(dim):
+                out[row * dim + column] += shares[part, row, column] * values[row * stride + column]
+
+
+@compiled
+def _add_pairs(values, size):
+    """Of every qubit in the rows, from its entries 00, 01, 10 and 11: I, X, Y but for the factor i, and Z."""
+    while 4 * size <= len(values):
+        for i in range(0, len(values), 4 * size):
+            run_a, run_b = values[i : i + size], values[i + size : i + 2 * size]
+            run_c, run_d = values[i + 2 * size : i + 3 * size], values[i + 3 * size : i + 4 * size]
+            for k in range(size):
+                a, b, c, d = run_a[k], run_b[k], run_c[k], run_d[k]
+                run_a[k], run_b[k], run_c[k], run_d[k] = a + d, b + c, b - c, a - d
+        size *= 4
+
+
+@compiled
+def _load(start, plain, values):
+    stride = len(plain) + PADDING
+    for row in range(len(plain)):
+        for column in range(len(plain)):
+            values[row * stride + column] = start[plain[row, column]]
+
+
+@compiled
+def _move(values, sources, signs, out):
+    dim, groups = sources.shape
+    lanes = dim // groups
     for row in range(dim):
-        for column in range(dim):
-            out[column * dim + row] = swapped[row * stride + column]
+        for group in range(groups):
+            source, sign, place = sources[row, group], signs[row, group], row * (dim + PADDING) + group * lanes
+            if lanes < LANES:
+                for lane in range(lanes):
+                    out[place + lane] = sign * values[source + lane]
+            else:
+                for lane in range(0, lanes, LANES):
+                    move_lanes(values, source + lane, sign, out, place + lane)
 
 
 @compiled
-def _place(qubit, half, stride):
-    """Where the string with X on one qubit stands, in padded rows; twice that is where Y does."""
-    return 4 ** (half - 1 - qubit) * stride if qubit < half else 4 ** (2 * half - 1 - qubit)
+def _transpose(values, rows, signs, out, to_rows, to_signs):
+    """Exchange rows and columns; of the given signs, a row's go with it."""
+    if len(rows) < LANES:
+        for i in range(len(rows)):
+            for j in range(len(rows)):
+                out[to_rows[j] + i] = signs[i] * to_signs[j] * values[rows[i] + j]
+    for i in range(0, len(rows) - LANES + 1, LANES):
+        for j in range(0, len(rows), LANES):
+            transpose_lanes(values, rows[i:], signs[i:], j, out, to_rows[j:], to_signs[j:], i)
 
 
 @compiled
-def _gather(values, index, out):
-    stride = len(index) + PADDING
-    for row in range(len(index)):
-        for column in range(len(index)):
-            out[row * stride + column] = values[index[row, column]]
+def _place(j, half):
+    """The row of the string with X on a half's qubit j alone; twice that is the row of Y."""
+    if j == 0:
+        return 4 ** (half - 1)
+    return 4 ** (half - 2) if j == half - 1 else 4 ** (half - 2 - j)
 
 
 @compiled
-def _gather_signed(values, index, signs, out):
-    stride = len(index) + PADDING
-    for row in range(len(index)):
-        for column in range(len(index)):
-            out[row * stride + column] = values[index[row, column]] * signs[row, column]
+def _turn_down(values, circle, first, stride, gradient):
+    half = circle.shape[1] // 2
+    for j in range(half):
+        size = _place(j, half) * stride
+        gradient[1, first + j] = values[2 * size] / 2
+        _rotate_down(values, circle, first + j, size)
+        gradient[0, first + j] = values[size] / 2
+
+
+@compiled
+def _turn_down_tangent(duals, circle, direction, first, stride, gradient):
+    half = circle.shape[1] // 2
+    for j in range(half):
+        size = _place(j, half) * stride
+        gradient[1, first + j] = duals[1, 2 * size] / 2
+        _rotate_down_tangent(duals, circle, direction, first + j, size)
+        gradient[0, first + j] = duals[1, size] / 2
+
+
+@compiled
+def _turn_up(values, circle, direction, first, stride):
+    half = circle.shape[1] // 2
+    for j in range(half):
+        size = _place(j, half) * stride
+        values[size] += direction[0, first + j]
+        _rotate_up(values, circle, first + j, size)
+        values[2 * size] += direction[1, first + j]
 
 
 @compiled

@@ -8,64 +8,94 @@ import torch
 
 from qpatch.engine.compiled import compiled, for_each
 
-LANES = 16  # columns of a unitary that a tile holds: 2^8 amplitudes of 16 columns fill two thirds of a level-1 cache
+LANES = 32  # columns of a unitary in a tile, which a level-2 cache holds: runs long enough to become vectors
 
 
-def sweep_states(rotations: torch.Tensor, diagonals: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
+def sweep_states(rotations: torch.Tensor, phases: torch.Tensor, signs: torch.Tensor, start: torch.Tensor):
     """Apply blocks, each a diagonal and a layer of real rotations, and a last diagonal, to the columns of ``start``.
 
-    Those are `blocks.euler_form`; the columns ``(2^n, columns)`` complex become ``(batch, 2^n, columns)``.
+    The first two are `blocks.euler_form`, then the diagonal of the CZ ring, ``(2^n,)`` float64; the columns
+    ``(2^n, columns)`` complex become ``(batch, 2^n, columns)``.
     """
-    batch, columns = len(rotations), start.shape[1]
-    lanes = min(LANES, columns)
+    batch, lanes = len(rotations), min(LANES, start.shape[1])
     out = torch.empty(batch, *start.shape, dtype=start.dtype)
-    plain = [torch.view_as_real(tensor.resolve_conj().contiguous()).numpy() for tensor in (diagonals, start, out)]
-    angles = rotations.contiguous().numpy()
-    for_each(batch, lambda index: _sweep_columns(angles[index], plain[0][index], plain[1], lanes, plain[2][index]))
+    columns, swept = (torch.view_as_real(tensor).numpy() for tensor in (start.contiguous(), out))
+    turns, halves, ring = rotations.contiguous().numpy(), phases.contiguous().numpy(), signs.numpy()
+    for_each(batch, lambda index: _sweep_columns(turns[index], halves[index], ring, columns, lanes, swept[index]))
     return out
 
 
 @compiled
-def _sweep_columns(rotations, diagonals, start, lanes, out):
-    depth, n_qubits = rotations.shape[:2]
-    dim, columns = start.shape[:2]
-    real = np.empty(dim * lanes, out.dtype)
-    imag = np.empty(dim * lanes, out.dtype)
+def _sweep_columns(rotations, phases, ring, start, lanes, out):
+    (depth, n_qubits), (dim, columns) = rotations.shape[:2], start.shape[:2]
+    tangents, diagonals = np.empty((depth, n_qubits), out.dtype), np.empty((depth + 1, dim, 2), out.dtype)
+    flips = _factor(rotations, phases, ring, tangents, diagonals)
+    tile = np.empty(dim * 2 * lanes, out.dtype)  # of each row the real parts, then the imaginary ones
     for first in range(0, columns, lanes):
         for row in range(dim):
             for lane in range(lanes):
-                real[row * lanes + lane] = start[row, first + lane, 0]
-                imag[row * lanes + lane] = start[row, first + lane, 1]
+                tile[2 * row * lanes + lane] = start[row, first + lane, 0]
+                tile[(2 * row + 1) * lanes + lane] = start[row, first + lane, 1]
         for block in range(depth):
-            _multiply_diagonal(real, imag, diagonals[block], lanes)
-            size = dim * lanes
-            for qubit in range(n_qubits):
-                size //= 2
-                cos, sin = rotations[block, qubit, 0], rotations[block, qubit, 1]
-                for begin in range(0, dim * lanes, 2 * size):
-                    _rotate_pair(real, begin, begin + size, size, cos, sin)
-                    _rotate_pair(imag, begin, begin + size, size, cos, sin)
-        _multiply_diagonal(real, imag, diagonals[depth], lanes)
+            _multiply_diagonal(tile, diagonals[block], lanes)
+            size = len(tile)
+            for qubit in range(0, n_qubits, 2):
+                size //= 4
+                _rotate_pair(tile, size, tangents[block, qubit], tangents[block, qubit + 1])
+        _multiply_diagonal(tile, diagonals[depth], lanes)
         for row in range(dim):
             for lane in range(lanes):
-                out[row, first + lane, 0] = real[row * lanes + lane]
-                out[row, first + lane, 1] = imag[row * lanes + lane]
+                out[row ^ flips, first + lane, 0] = tile[2 * row * lanes + lane]
+                out[row ^ flips, first + lane, 1] = tile[(2 * row + 1) * lanes + lane]
 
 
 @compiled
-def _rotate_pair(values, low, high, size, cos, sin):
-    lower, upper = values[low : low + size], values[high : high + size]
-    for k in range(size):
-        x, y = lower[k], upper[k]
-        lower[k] = cos * x - sin * y
-        upper[k] = sin * x + cos * y
+def _factor(rotations, phases, ring, tangents, diagonals):
+    """Rotations as one multiplication an amplitude, x - t y and y + t x, their cosines in the diagonals.
+
+    Where the sine is larger, a rotation is X T Z, T as above with the cotangent: Z goes into the diagonal before it, X
+    through all that follows. Returns the bits that are flipped at the end.
+    """
+    depth, n_qubits = tangents.shape
+    values, flips = np.empty(len(ring), np.complex128), 0
+    for block in range(depth + 1):
+        values[0], flipped = 1, flips
+        for qubit in range(n_qubits - 1, -1, -1):
+            size = 2 ** (n_qubits - 1 - qubit)
+            upper = phases[block, qubit].conjugate() if flipped & size else phases[block, qubit]
+            lower = upper.conjugate()
+            if block < depth:
+                cos, sin = rotations[block, qubit, 0], rotations[block, qubit, 1]
+                sign, scale = -1 if flipped & size else 1, max(cos, sin)
+                tangents[block, qubit] = sign * min(cos, sin) / scale
+                if sin > cos:
+                    flips, scale, upper = flips ^ size, sign * scale, -upper
+                lower, upper = scale * lower, scale * upper
+            for k in range(size):
+                values[size + k], values[k] = upper * values[k], lower * values[k]
+        for k in range(len(ring)):
+            sign = ring[k ^ flipped] if block else 1.0
+            diagonals[block, k, 0], diagonals[block, k, 1] = sign * values[k].real, sign * values[k].imag
+    return flips
 
 
 @compiled
-def _multiply_diagonal(real, imag, diagonal, lanes):
+def _rotate_pair(tile, size, high, low):
+    """Rotate two neighbouring qubits, the lower one's bit ``size`` apart, by their tangents."""
+    for i in range(0, len(tile), 4 * size):
+        run_a, run_b = tile[i : i + size], tile[i + size : i + 2 * size]
+        run_c, run_d = tile[i + 2 * size : i + 3 * size], tile[i + 3 * size : i + 4 * size]
+        for k in range(size):
+            a, b, c, d = run_a[k], run_b[k], run_c[k], run_d[k]
+            a, b, c, d = a - high * c, b - high * d, c + high * a, d + high * b
+            run_a[k], run_b[k], run_c[k], run_d[k] = a - low * b, b + low * a, c - low * d, d + low * c
+
+
+@compiled
+def _multiply_diagonal(tile, diagonal, lanes):
     for row in range(len(diagonal)):
-        a, b = diagonal[row, 0], diagonal[row, 1]
-        reals, imags = real[row * lanes : (row + 1) * lanes], imag[row * lanes : (row + 1) * lanes]
+        a, b, middle = diagonal[row, 0], diagonal[row, 1], (2 * row + 1) * lanes
+        reals, imags = tile[middle - lanes : middle], tile[middle : middle + lanes]
         for k in range(lanes):
             x, y = reals[k], imags[k]
             reals[k] = a * x - b * y

@@ -5,6 +5,7 @@ from torch import nn
 
 from qpatch.config import RunConfig
 from qpatch.engine import circuit
+from qpatch.engine.memory import keep_freed_memory
 
 
 def cut_patches(images: torch.Tensor, patch_size: int, stride: int) -> torch.Tensor:
@@ -30,6 +31,7 @@ class PatchQNN(nn.Module):
 
     def __init__(self, config: RunConfig):
         super().__init__()
+        keep_freed_memory()
         self.config = config
         self.angles = nn.Parameter(self.initial(config))
         self.bias = nn.Parameter(torch.zeros(config.image_size, config.image_size))

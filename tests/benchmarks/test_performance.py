@@ -34,6 +34,7 @@ def comparison_part():
     common = {"status": "measured", "precision": "complex64"}
     engine = common | {"name": "qpatch", "images": 100, "step": times(0.02), "evaluation": times(0.005)}
     slow = common | {"name": "Slow", "version": "2.0", "images": 10, "step": times(0.8, 1), "differences": differences}
+    slow |= {"ratios": {"step": {"median": 400.0, "min": 390.0, "max": 420.0, "runs": 3}}}
     simulators = [engine, slow, {"name": "Absent", "status": "not installed"}]
     return {
         "seconds": 60.0,
@@ -85,7 +86,7 @@ def test_another_schema_is_refused(tmp_path):
 
 def test_comparison_is_carried_over_to_the_whole_batch(partial):
     table = report.comparison_table(partial).data
-    assert table["Loss and gradient"].tolist() == ["20 ms", f"8 s (400 {tables.TIMES})", "—"]
+    assert table["Loss and gradient"].tolist() == ["20 ms", f"8 s (400 {tables.TIMES}, 390 to 420)", "—"]
     assert table["Quartiles"].tolist() == ["18 ms to 22 ms", "one run", "—"]
     assert table["Measured with"].tolist()[1:] == ["10 images, 1 run, complex64", "not installed"]
     assert report.differences_table(partial).data["Logits"].tolist() == ["1.0e-04"]
