@@ -4,6 +4,7 @@ What a command computes with is loaded when it computes: help, states and refusa
 """
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from qpatch.runs.profiles import PROFILE_PARAMETERS, PROFILES, profile_runs, pro
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder, results_folder
 from qpatch.runs.sweep import BUSY, execute_sweep, share_processors
+from qpatch.runs.together import follow, start, started, world_of
 from qpatch.runs.variants import REPLICAS, STANDARD, VARIANTS
 
 STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -34,7 +36,8 @@ class _Commands(typer.core.TyperGroup):
         try:
             return super().invoke(ctx)
         except (ConfigError, ResultError, NotebookError) as error:
-            typer.echo(f"qpatch: {error}", err=True)
+            if os.environ.get("RANK", "0") == "0":  # of several processes the first one speaks
+                typer.echo(f"qpatch: {error}", err=True)
             status = 2 if isinstance(error, ConfigError) else BUSY if isinstance(error, BusyError) else 1
             raise typer.Exit(status) from error
         except OSError as error:  # such as a full disk
@@ -87,6 +90,7 @@ def run(
     param: Params = None,
     stage: Annotated[list[str] | None, typer.Option(help=f"{', '.join(STAGES)}.  [default: all]")] = None,
     force: Annotated[bool, typer.Option("--force", help="Compute again what is done.")] = False,
+    processes: Annotated[int | None, typer.Option(min=1, help="Share the QNNs out among so many processes.")] = None,
     worker: Annotated[bool, typer.Option("--worker", hidden=True)] = False,  # of a sweep: stages as lines of JSON
 ) -> None:
     """Execute one run's notebooks with Papermill: the stages that have no current result."""
@@ -101,8 +105,15 @@ def run(
 
         execute_run(folder, parameters, tell, wanted, force)
         return
-    _execute_aloud(folder, parameters, wanted, force)
-    _tables()
+    if (processes or 1) > 1 and not started():
+        raise typer.Exit(start(processes))
+    device = parameters.get("device", DEVICE)
+    with world_of(folder.config, processes, device) as world:
+        if world is None or world.leads:
+            _execute_aloud(folder, parameters, wanted, force, world=world)
+            _tables()
+        else:
+            follow(world, folder.config, device)
 
 
 def _stages(names: list[str] | None) -> tuple[str, ...]:
@@ -120,14 +131,16 @@ def _tables() -> None:
         typer.echo(f"qpatch: the tables beside the results are as they were: {error}", err=True)
 
 
-def _execute_aloud(folder: RunFolder, parameters: dict, wanted: Sequence[str], force: bool, label: str = "") -> None:
+def _execute_aloud(
+    folder: RunFolder, parameters: dict, wanted: Sequence[str], force: bool, label: str = "", world=None
+) -> None:
     def report(stage: str, seconds: float) -> None:
         typer.echo(f"{folder.run_id}{label}: {stage} done in {seconds:.0f} s")
 
     if not force:
         folder.refuse_to_replace(wanted, parameters)
     _announce({folder: wanted}, parameters, workers=1)
-    if not execute_run(folder, parameters, report, wanted, force):
+    if not execute_run(folder, parameters, report, wanted, force, world):
         typer.echo(f"{folder.run_id}{label}: nothing to do")
 
 

@@ -6,10 +6,13 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import torch
+
 from qpatch import curvature, landscape
 from qpatch.config import RunConfig
 from qpatch.data import Dataset, Split, load_dataset, stratified_subset
 from qpatch.files import ResultError, clear_parts
+from qpatch.model.world import ALONE, World
 from qpatch.runs import provenance
 from qpatch.runs.device import choose_device
 from qpatch.runs.progress import GridRows, Progress
@@ -20,7 +23,6 @@ from qpatch.runs.store import RunFolder
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
 
     from qpatch.curvature.products import KeptProducts, Operator
     from qpatch.landscape.grid import PointLoss
@@ -30,12 +32,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Work:
-    """What a stage computes from: the run so far, its images, and products and rows that earlier calls have kept."""
+    """What a stage computes from: the run so far, its images, and products and rows that earlier calls have kept.
+
+    With others of a world where several processes compute; those that do not lead have no ``progress``.
+    """
 
     run: RunFolder
     device: torch.device
-    progress: Progress
+    progress: Progress | None
     data: Dataset
+    world: World = ALONE
     kept_parts: list[KeptProducts | GridRows] = field(default_factory=list)
 
     def images(self, count: int) -> Split:
@@ -44,7 +50,9 @@ class Work:
 
     def model(self) -> PatchQNN:
         """The model at the run's best epoch."""
-        return self.run.model(self.device)
+        qnns = self.run.model(self.device)
+        qnns.world = self.world
+        return qnns
 
     def kept(self, product: Operator, name: str) -> KeptProducts:
         """A matrix whose products are kept under a name."""
@@ -65,20 +73,21 @@ def compute_stage(
     device: str = "auto",
     data: Dataset | None = None,
     replace: bool = False,
+    world: World = ALONE,
     **parameters,
 ) -> RunFolder:
     """Compute a stage of a run and store it; what is stored with the same parameters stays as it is.
 
     Killed, it goes on in a later call from what it has kept. ``stage`` is one of `STAGES`, ``parameters`` are its own;
     ``device`` as in `choose_device`; ``data`` stands in for `load_dataset` of the configuration; ``replace`` computes
-    again what is stored.
+    again what is stored; ``world``, which this process must lead, has others that `together.follow`.
 
     Raises:
         ConfigError: a parameter that the stage does not have, or a value out of range or unfit for the configuration.
         ResultError: the stage is stored with other parameters; another process computes it; what it needs is missing
             or is not what the training left; its folder cannot be written.
     """
-    return _framed(STAGES[stage], config, device, data, replace, parameters)
+    return _framed(STAGES[stage], config, device, data, replace, parameters, world)
 
 
 def train(
@@ -104,7 +113,9 @@ def train(
     return _framed(STAGES["train"], config, device, data, replace, parameters, max_steps=max_steps)
 
 
-def _framed(stage: Stage, config: RunConfig, device: str, data, replace: bool, given: dict, **options) -> RunFolder:
+def _framed(
+    stage: Stage, config: RunConfig, device: str, data, replace: bool, given: dict, world: World = ALONE, **options
+) -> RunFolder:
     run, target, values = RunFolder(config), choose_device(device), stage.values(given)
     stage.check(config, values)
 
@@ -126,7 +137,8 @@ def _framed(stage: Stage, config: RunConfig, device: str, data, replace: bool, g
         recorded = stage.recorded(values)
         stamp = {"config": config.to_dict(), "parameters": recorded, "inputs": inputs, "data": digest}
         progress = Progress(run.cache / f"progress-{stage.name}", stamp | {"code": provenance.code_digest()})
-        work = Work(run, target, progress, images)
+        processes = _processes(progress, world)
+        work = Work(run, target, progress, images, world)
         outcome = stage.compute(work, **values, **options)
         if outcome is None:
             return run
@@ -136,10 +148,19 @@ def _framed(stage: Stage, config: RunConfig, device: str, data, replace: bool, g
         for name, contents in outcome.files.items():
             write = run.write_csv if name.endswith(".csv") else run.write_tensors
             write(name, contents)
-        machine = outcome.machine or provenance.machine(target)
+        machine = (outcome.machine or provenance.machine(target)) | processes
         run.write_record(stage.name, recorded, seconds, machine, code, digest, **outcome.values)
         progress.close()
     return run
+
+
+def _processes(progress: Progress, world: World) -> dict[str, int]:
+    """What the record says of the processes: the most that any call computed with, where these were several."""
+    kept = progress.read("processes") or {"most": torch.tensor(1)}
+    most = max(int(kept["most"]), world.size)
+    if most > int(kept["most"]):
+        progress.write("processes", {"most": torch.tensor(most)})
+    return {"processes": most} if most > 1 else {}
 
 
 def _inputs(run: RunFolder, stage: Stage) -> dict[str, str]:

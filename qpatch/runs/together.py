@@ -1,0 +1,137 @@
+"""One run computed by several processes: they are started, find one another, and follow the first, which leads."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+
+import lazy_loader
+
+from qpatch import curvature, model
+from qpatch.config import ConfigError, RunConfig
+from qpatch.data import Dataset
+from qpatch.files import ResultError
+from qpatch.runs import provenance
+from qpatch.runs.device import choose_device
+from qpatch.runs.stages import STAGES
+from qpatch.runs.store import RunFolder
+from qpatch.runs.sweep import THREAD_VARIABLES, share_processors
+
+torch = lazy_loader.load("torch")
+
+LOOPBACK = "127.0.0.1"  # names of machines need not resolve
+# What a leader says, as done by those who follow.
+DONE_BY = {
+    "loss": lambda at, _: model.evaluate(at.model, at.split),
+    "gradient": lambda at, _: at.gradient(),
+    "hessian": lambda at, vector: at.hessian @ vector,
+    "gauss_newton": lambda at, vector: at.gauss_newton @ vector,
+    "label_gradients": lambda at, _: at.label_gradients(),
+}
+
+
+def started() -> bool:
+    """Whether `torchrun` has started this process as one of several."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def start(processes: int) -> int:
+    """Run this program's command in so many processes of this machine, as `torchrun` would; the leader's exit status.
+
+    Where one of them is lost, the others are ended; a ResultError names it.
+    """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    os.environ |= dict.fromkeys(THREAD_VARIABLES, str(share_processors(processes, processes)[1]))
+    os.environ["GLOO_SOCKET_IFNAME"] = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
+    config = LaunchConfig(
+        min_nodes=1, max_nodes=1, nproc_per_node=processes, max_restarts=0, run_id="qpatch",
+        rdzv_backend="c10d", rdzv_endpoint=f"{LOOPBACK}:0", local_addr=LOOPBACK,
+    )  # fmt: skip
+    try:
+        elastic_launch(config, sys.executable)("-m", "qpatch", *sys.argv[1:])
+    except ChildFailedError as error:
+        statuses = {rank: failure.exitcode for rank, failure in error.failures.items()}
+        killed = {rank: -status for rank, status in statuses.items() if status < 0 and -status != signal.SIGTERM}
+        if not killed and statuses.get(0, 0) > 0:
+            return statuses[0]  # which has said why
+        rank = min(killed or statuses)
+        how = f"killed by {signal.Signals(killed[rank]).name}" if killed else f"ended with status {statuses[rank]}"
+        raise ResultError(
+            f"process {rank + 1} of {processes} was {how}, perhaps for want of memory, and the others were stopped;"
+            f" nothing that is kept is lost: the same command goes on where it was, with any number of processes"
+        ) from None
+    except SignalException as error:
+        os.kill(os.getpid(), error.sigval)  # as if it had come now
+    return 0
+
+
+@contextlib.contextmanager
+def world_of(config: RunConfig, processes: int | None, device: str) -> Iterator[model.World | None]:
+    """The world that this process is started in, of ``processes`` where that is given; None where it is alone.
+
+    Raises:
+        ConfigError: a world of another size than asked for.
+        LostError: one of the others is not there.
+    """
+    rank, size = (int(os.environ[name]) if started() else default for name, default in (("RANK", 0), ("WORLD_SIZE", 1)))
+    if processes not in (None, size):
+        raise ConfigError(
+            f"processes is {processes}, but torchrun started {size}; say --nproc-per-node={processes} (times --nnodes)"
+        )
+    if size == 1:
+        yield None
+        return
+    with model.joined(rank, size, config.n_patches, _backend(device)) as world:
+        world.lead("code", digest=provenance.code_digest())
+        yield world
+        world.lead("end")
+
+
+def _backend(device: str) -> str:
+    """What tensors are exchanged by; each process takes a GPU of its own where there are as many."""
+    if choose_device(device).type == "cpu":
+        return "gloo"
+    here, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    torch.cuda.set_device(here % gpus)
+    return "cpu:gloo,cuda:nccl" if int(os.environ["LOCAL_WORLD_SIZE"]) <= gpus else "gloo"
+
+
+def follow(world: model.World, config: RunConfig, device: str) -> None:
+    """Compute what the leader says, until it says that it is done.
+
+    Raises:
+        LostError: the leader or another process is gone.
+        ResultError: the leader runs another version of the code.
+    """
+    from qpatch.runs.compute import Work  # which loads PyTorch
+
+    target, known = choose_device(device), {}
+    while True:
+        what, splits, tensors, values = world.follow()
+        if what == "end":
+            return
+        if what == "code":
+            if values["digest"] != provenance.code_digest():
+                raise ResultError(f"process {world.rank + 1} runs another version of the code than the first one")
+        elif what == "train":
+            with contextlib.suppress(FloatingPointError):  # which the leader reports
+                work = Work(RunFolder(config), target, None, Dataset(*splits), world)
+                STAGES["train"].compute(work, **values)
+        else:
+            split, point = splits[0], tensors["point"]
+            key = id(split), point.dtype, values.get("chunk")
+            if key not in known:
+                qnns = model.build_model(config).to(target, point.dtype)
+                qnns.world = world
+                known[key] = curvature.LossCurvature(qnns, split, values.get("chunk"))
+            model.move_to(known[key].model, point)
+            DONE_BY[what](known[key], tensors.get("vector"))
