@@ -63,13 +63,14 @@ class LossCurvature:
         """
         return Product(self._gauss_newton_product, self.point)
 
-    def _lead(self, what: str, **vectors: torch.Tensor) -> None:
+    def _lead(self, what: str, vector: torch.Tensor | None = None) -> None:
         """Have the other processes of the model's world compute the same."""
-        self.model.world.lead(what, self.split, tensors={"point": self.point} | vectors, chunk=self.chunk)
+        vector = None if vector is None else vector.cpu()
+        self.model.world.lead(what, self.split, point=self.point.cpu(), vector=vector, chunk=self.chunk)
 
     def _hessian_product(self, vector: torch.Tensor) -> torch.Tensor:
         along_angles, along_bias = split_flat(vector.to(self.model.bias), self.model.config)
-        self._lead("hessian", vector=vector)
+        self._lead("hessian", vector)
         moved = self._kept_at is None or self._kept_at.dtype != self.point.dtype
         if moved or not torch.equal(self._kept_at, self.point):
             self._kept = None  # what was kept elsewhere is free before room is looked for
@@ -82,7 +83,7 @@ class LossCurvature:
 
     def _gauss_newton_product(self, vector: torch.Tensor) -> torch.Tensor:
         along_angles, along_bias = split_flat(vector.to(self.model.bias), self.model.config)
-        self._lead("gauss_newton", vector=vector)
+        self._lead("gauss_newton", vector)
         with forward_ad.dual_level(), torch.no_grad():
             along = [_tangent(part) for part in self.model.prepare(_dual(self.model.angles, along_angles))]
 

@@ -73,7 +73,7 @@ def loss_at(model: PatchQNN, split: Split) -> Callable[[np.ndarray], float]:
         if point.shape not in ((size,), (whole,)):
             raise ValueError(f"a point of shape {point.shape}; give ({size},) angles or ({whole},), the bias included")
         move_to(moved, point if len(point) == whole else with_bias(point, own))
-        moved.world.lead("loss", split, tensors={"point": point_of(moved)})
+        moved.world.lead("loss", split, point=point_of(moved).cpu())
         return evaluate(moved, split)[0]
 
     return loss

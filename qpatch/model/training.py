@@ -102,7 +102,7 @@ class Trainer:
         world, model = self.model.world, self.model
         if world.size > 1:
             world.total(model.bias.grad)
-            self.own["angles"].grad = world.total_of_sharers(model.angles.grad[world.own])
+            self.own["angles"].grad = world.total(model.angles.grad[world.own], of_sharers=True)
 
     def finish_epoch(self, seconds: float = 0.0) -> Epoch:
         """Move the schedule on and evaluate; ``seconds`` is what the steps took."""

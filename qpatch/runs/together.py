@@ -43,7 +43,7 @@ def started() -> bool:
 def start(processes: int) -> int:
     """Run this program's command in so many processes of this machine, as `torchrun` would; the leader's exit status.
 
-    Where one of them is lost, the others are ended; a ResultError names it.
+    Where one of them is lost the others are ended, and a ResultError names it.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -52,25 +52,23 @@ def start(processes: int) -> int:
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     os.environ |= dict.fromkeys(THREAD_VARIABLES, str(share_processors(processes, processes)[1]))
     os.environ["GLOO_SOCKET_IFNAME"] = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
-    config = LaunchConfig(
-        min_nodes=1, max_nodes=1, nproc_per_node=processes, max_restarts=0, run_id="qpatch",
-        rdzv_backend="c10d", rdzv_endpoint=f"{LOOPBACK}:0", local_addr=LOOPBACK,
-    )  # fmt: skip
+    address = {"rdzv_backend": "c10d", "rdzv_endpoint": f"{LOOPBACK}:0", "local_addr": LOOPBACK}
+    config = LaunchConfig(1, 1, processes, run_id="qpatch", max_restarts=0, **address)
     try:
         elastic_launch(config, sys.executable)("-m", "qpatch", *sys.argv[1:])
     except ChildFailedError as error:
         statuses = {rank: failure.exitcode for rank, failure in error.failures.items()}
-        killed = {rank: -status for rank, status in statuses.items() if status < 0 and -status != signal.SIGTERM}
-        if not killed and statuses.get(0, 0) > 0:
+        killed = [rank for rank, status in statuses.items() if status < 0]
+        if not killed and 0 in statuses:
             return statuses[0]  # which has said why
         rank = min(killed or statuses)
-        how = f"killed by {signal.Signals(killed[rank]).name}" if killed else f"ended with status {statuses[rank]}"
+        how = f"killed by {signal.Signals(-statuses[rank]).name}" if killed else f"ended with status {statuses[rank]}"
         raise ResultError(
             f"process {rank + 1} of {processes} was {how}, perhaps for want of memory, and the others were stopped;"
             f" nothing that is kept is lost: the same command goes on where it was, with any number of processes"
         ) from None
-    except SignalException as error:
-        os.kill(os.getpid(), error.sigval)  # as if it had come now
+    except SignalException as stopped:
+        os.kill(os.getpid(), stopped.sigval)  # as if it had come now
     return 0
 
 
@@ -80,29 +78,24 @@ def world_of(config: RunConfig, processes: int | None, device: str) -> Iterator[
 
     Raises:
         ConfigError: a world of another size than asked for.
-        LostError: one of the others is not there.
+        LostError: one of the others does not come.
     """
-    rank, size = (int(os.environ[name]) if started() else default for name, default in (("RANK", 0), ("WORLD_SIZE", 1)))
+    rank, size = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE")) if started() else (0, 1)
     if processes not in (None, size):
-        raise ConfigError(
-            f"processes is {processes}, but torchrun started {size}; say --nproc-per-node={processes} (times --nnodes)"
-        )
+        raise ConfigError(f"processes is {processes}, but torchrun has started {size}; give both the same number")
     if size == 1:
         yield None
         return
-    with model.joined(rank, size, config.n_patches, _backend(device)) as world:
+    backend = "gloo"
+    if choose_device(device).type == "cuda":
+        here, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        torch.cuda.set_device(here % gpus)
+        # Several processes on one GPU are none that NCCL takes.
+        backend = "cpu:gloo,cuda:nccl" if int(os.environ["LOCAL_WORLD_SIZE"]) <= gpus else "gloo"
+    with model.joined(rank, size, config.n_patches, backend) as world:
         world.lead("code", digest=provenance.code_digest())
         yield world
         world.lead("end")
-
-
-def _backend(device: str) -> str:
-    """What tensors are exchanged by; each process takes a GPU of its own where there are as many."""
-    if choose_device(device).type == "cpu":
-        return "gloo"
-    here, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-    torch.cuda.set_device(here % gpus)
-    return "cpu:gloo,cuda:nccl" if int(os.environ["LOCAL_WORLD_SIZE"]) <= gpus else "gloo"
 
 
 def follow(world: model.World, config: RunConfig, device: str) -> None:
@@ -115,23 +108,19 @@ def follow(world: model.World, config: RunConfig, device: str) -> None:
     from qpatch.runs.compute import Work  # which loads PyTorch
 
     target, known = choose_device(device), {}
-    while True:
-        what, splits, tensors, values = world.follow()
-        if what == "end":
-            return
+    while (order := world.follow())[0] != "end":
+        what, splits, values = order
         if what == "code":
             if values["digest"] != provenance.code_digest():
                 raise ResultError(f"process {world.rank + 1} runs another version of the code than the first one")
         elif what == "train":
             with contextlib.suppress(FloatingPointError):  # which the leader reports
-                work = Work(RunFolder(config), target, None, Dataset(*splits), world)
-                STAGES["train"].compute(work, **values)
+                STAGES["train"].compute(Work(RunFolder(config), target, None, Dataset(*splits), world), **values)
         else:
-            split, point = splits[0], tensors["point"]
-            key = id(split), point.dtype, values.get("chunk")
-            if key not in known:
+            (split,), point, chunk = splits, values["point"], values.get("chunk")
+            if (key := (id(split), point.dtype, chunk)) not in known:
                 qnns = model.build_model(config).to(target, point.dtype)
                 qnns.world = world
-                known[key] = curvature.LossCurvature(qnns, split, values.get("chunk"))
+                known[key] = curvature.LossCurvature(qnns, split, chunk)
             model.move_to(known[key].model, point)
-            DONE_BY[what](known[key], tensors.get("vector"))
+            DONE_BY[what](known[key], values.get("vector"))
