@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import socket
 from collections.abc import Callable
 
 import torch
+from helpers import TINY
 
-from qpatch.config import RunConfig
-from qpatch.model.world import World, joined
-from qpatch.runs.together import follow
+from qpatch.model.world import LostError, World, joined
+from qpatch.runs import together
 
 
-def in_world(size: int, config: RunConfig, lead: Callable[[World], object]) -> object:
-    """What ``lead`` returns, in the first of ``size`` processes, which the others follow."""
+def follow(world: World) -> None:
+    together.follow(world, TINY, "cpu")
+
+
+def in_world(size: int, lead: Callable[[World], object], follow: Callable[[World], object] = follow) -> object:
+    """What ``lead`` returns in the first of ``size`` processes that share the QNNs of `TINY`; the others follow it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "GLOO_SOCKET_IFNAME": "lo"}
@@ -25,12 +30,13 @@ def in_world(size: int, config: RunConfig, lead: Callable[[World], object]) -> o
     def take_part(rank: int) -> None:
         os.environ |= address
         torch.set_num_threads(1)
-        with joined(rank, size, config.n_patches, "gloo") as world:
+        with joined(rank, size, TINY.n_patches, "gloo") as world:
             if world.leads:
                 answer.send(lead(world))
-                world.lead("end")
+                with contextlib.suppress(LostError):
+                    world.lead("end")
             else:
-                follow(world, config, "cpu")
+                follow(world)
 
     members = [forked.Process(target=take_part, args=(rank,)) for rank in range(size)]
     for member in members:

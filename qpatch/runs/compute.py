@@ -96,6 +96,7 @@ def train(
     data: Dataset | None = None,
     max_steps: int | None = None,
     replace: bool = False,
+    world: World = ALONE,
     **parameters,
 ) -> RunFolder:
     """Train by the protocol, with a checkpoint after each epoch; a later call goes on from the last one, bit for bit.
@@ -110,11 +111,11 @@ def train(
     """
     if max_steps is not None and max_steps < 1:
         raise ValueError(f"max_steps is {max_steps}; take one or more, or None for all")
-    return _framed(STAGES["train"], config, device, data, replace, parameters, max_steps=max_steps)
+    return _framed(STAGES["train"], config, device, data, replace, parameters, world, max_steps=max_steps)
 
 
 def _framed(
-    stage: Stage, config: RunConfig, device: str, data, replace: bool, given: dict, world: World = ALONE, **options
+    stage: Stage, config: RunConfig, device: str, data, replace: bool, given: dict, world: World, **options
 ) -> RunFolder:
     run, target, values = RunFolder(config), choose_device(device), stage.values(given)
     stage.check(config, values)

@@ -45,6 +45,8 @@ def start(processes: int) -> int:
 
     Where one of them is lost the others are ended, and a ResultError names it.
     """
+    if not torch.distributed.is_available():  # asked first: PyTorch is loaded whole before its parts are
+        raise ConfigError(f"processes is {processes}, but this build of PyTorch knows no others; leave it out")
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
