@@ -15,12 +15,9 @@ from qpatch.model.world import LostError, World, joined
 from qpatch.runs import together
 
 
-def follow(world: World) -> None:
-    together.follow(world, TINY, "cpu")
-
-
-def in_world(size: int, lead: Callable[[World], object], follow: Callable[[World], object] = follow) -> object:
-    """What ``lead`` returns in the first of ``size`` processes that share the QNNs of `TINY`; the others follow it."""
+def in_world(size: int, lead: Callable[[World], object], follow: Callable | None = None) -> object:
+    """What ``lead`` returns in the first of ``size`` processes that share the QNNs of `TINY`; the others follow it,
+    or do what ``follow`` says."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "GLOO_SOCKET_IFNAME": "lo"}
@@ -35,8 +32,11 @@ def in_world(size: int, lead: Callable[[World], object], follow: Callable[[World
                 answer.send(lead(world))
                 with contextlib.suppress(LostError):
                     world.lead("end")
-            else:
+            elif follow is not None:
                 follow(world)
+                world.follow()
+            else:
+                together.follow(world, TINY, "cpu")
 
     members = [forked.Process(target=take_part, args=(rank,)) for rank in range(size)]
     for member in members:

@@ -136,5 +136,5 @@ def _noticing() -> Iterator[None]:
     except RuntimeError as error:
         raise LostError(
             "another process of this run is gone, and this one cannot go on without it; nothing that is kept is lost:"
-            f" the same command goes on where it was ({str(error).splitlines()[0]})"
+            " the same command goes on where it was"
         ) from error
