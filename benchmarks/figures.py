@@ -120,7 +120,8 @@ def draw_processes(ax: Axes, results: dict) -> Axes:
         ax.plot(at, said, "o", color="black", mfc="none", ms=8, label="the model" if place else None)
     ax.set_xticks(range(len(part["cases"])), [case["processes"] for case in part["cases"]])
     ax.set(xlabel="processes, one thread each", ylabel="seconds")
-    ax.legend(fontsize=8)
+    ax.legend(fontsize=8, loc="upper right")
+    ax.set_ylim(top=ax.get_ylim()[1] * 1.5)  # room for the legend
     return ax
 
 

@@ -67,7 +67,7 @@ FULL = Sizes(
     },
     memory_depths=(50, 100, 200, 400),
     process_numbers=(1, 2, 4),
-    process_repeats=20,
+    process_repeats=10,
 )
 QUICK = Sizes(
     n_qubits=4,

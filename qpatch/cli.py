@@ -80,6 +80,9 @@ def main() -> None:
         if "--worker" not in sys.argv:
             typer.echo("qpatch: stopped; the same command goes on where it was", err=True)
         sys.exit(128 + stopped.args[0])
+    finally:
+        for number in STOPS:  # what ends need not be stopped
+            signal.signal(number, signal.SIG_IGN)
 
 
 @app.command()
