@@ -49,11 +49,9 @@ def _together(size: int, case: dict) -> dict:
         free.bind((LOOPBACK, 0))
         address = {"MASTER_ADDR": LOOPBACK, "MASTER_PORT": str(free.getsockname()[1])}
     environment = os.environ | address | {"OMP_NUM_THREADS": "1", "WORLD_SIZE": str(size)}
-    command, pipe = [sys.executable, "-m", "benchmarks.processes", json.dumps(case)], subprocess.PIPE
-    started = [
-        subprocess.Popen(command, cwd=PROJECT, env=environment | {"RANK": str(rank)}, stdout=pipe, stderr=pipe, text=True)
-        for rank in range(size)
-    ]
+    command = [sys.executable, "-m", "benchmarks.processes", json.dumps(case)]
+    options = {"cwd": PROJECT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    started = [subprocess.Popen(command, env=environment | {"RANK": str(rank)}, **options) for rank in range(size)]
     said = [process.communicate() for process in started]
     for process, (_, errors) in zip(started, said, strict=True):
         if process.returncode:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ import typer
 
 from qpatch import runs, study
 from qpatch.config import ConfigError, RunConfig
+from qpatch.data import load_dataset
 from qpatch.files import ResultError
 from qpatch.runs.execution import BusyError, execute_run, pending_stages
 from qpatch.runs.notebooks import NotebookError
@@ -23,10 +25,11 @@ from qpatch.runs.profiles import PROFILE_PARAMETERS, PROFILES, profile_runs, pro
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder, results_folder
 from qpatch.runs.sweep import BUSY, execute_sweep, share_processors
-from qpatch.runs.together import follow, start, started, world_of
+from qpatch.runs.together import compute_together, follow, start, started, world_of
 from qpatch.runs.variants import REPLICAS, STANDARD, VARIANTS
 
 STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+OF_DATA = ("dataset", "image_size", "n_classes", "n_train", "n_test", "batch_size")  # what images have to do for
 
 
 class _Commands(typer.core.TyperGroup):
@@ -113,7 +116,8 @@ def run(
     device = parameters.get("device", DEVICE)
     with world_of(folder.config, processes, device) as world:
         if world is None or world.leads:
-            _execute_aloud(folder, parameters, wanted, force, world=world)
+            compute = None if world is None else partial(compute_together, world, folder, parameters, force)
+            _execute_aloud(folder, parameters, wanted, force, compute=compute)
             _tables()
         else:
             follow(world, folder.config, device)
@@ -135,7 +139,7 @@ def _tables() -> None:
 
 
 def _execute_aloud(
-    folder: RunFolder, parameters: dict, wanted: Sequence[str], force: bool, label: str = "", world=None
+    folder: RunFolder, parameters: dict, wanted: Sequence[str], force: bool, label: str = "", compute=None
 ) -> None:
     def report(stage: str, seconds: float) -> None:
         typer.echo(f"{folder.run_id}{label}: {stage} done in {seconds:.0f} s")
@@ -143,7 +147,7 @@ def _execute_aloud(
     if not force:
         folder.refuse_to_replace(wanted, parameters)
     _announce({folder: wanted}, parameters, workers=1)
-    if not execute_run(folder, parameters, report, wanted, force, world):
+    if not execute_run(folder, parameters, report, wanted, force, compute):
         typer.echo(f"{folder.run_id}{label}: nothing to do")
 
 
@@ -181,6 +185,8 @@ def _announce(plan: Mapping[RunFolder, Sequence[str]], parameters: dict, workers
     pending = [(run.config, stage) for run, stages in plan.items() for stage in pending_stages(run, parameters, stages)]
     if not pending:
         return None
+    for config in {tuple(getattr(config, name) for name in OF_DATA): config for config, _ in pending}.values():
+        load_dataset(config)  # refuses images that do not do
     typer.echo(f"{len(pending)} of {sum(map(len, plan.values()))} stages to do; measuring this machine ...")
     device = runs.choose_device(parameters.get("device", DEVICE))
     workers, threads = share_processors(len(plan), workers)

@@ -26,7 +26,7 @@ class PatchQNN(nn.Module):
 
     Parameters: ``angles`` ``(n_patches, n_angles_per_qnn)`` in radians, in the author's order (`ansatz.split_angles`),
     and ``bias`` ``(image_size, image_size)``, added to the pixels before the patches are cut. float32 as the paper;
-    after ``.double()`` everything runs in float64 and complex128. Of a ``world`` of processes each computes with its own
+    after ``.double()`` everything runs in float64 and complex128. Of a ``world`` of processes each computes its own
     QNNs, and all have the logits.
     """
 

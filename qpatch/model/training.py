@@ -98,7 +98,7 @@ class Trainer:
         return loss.item(), int((logits.detach().argmax(1) == labels).sum())
 
     def _add_up_gradients(self) -> None:
-        """Make each process's gradients those of the whole mini-batch: by the shared bias, and by a QNN that is shared."""
+        """Of a world: by the bias over all processes, by a QNN's angles over those that share its images out."""
         world, model = self.model.world, self.model
         if world.size > 1:
             world.total(model.bias.grad)

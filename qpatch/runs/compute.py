@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -44,6 +45,14 @@ class Work:
     world: World = ALONE
     kept_parts: list[KeptProducts | GridRows] = field(default_factory=list)
 
+    def processes(self) -> dict[str, int]:
+        """What a record says of the processes: the most that any call computed with, where these were several."""
+        kept = self.progress.read("processes")
+        most = max(self.world.size, int(kept["most"]) if kept else 1)
+        if most > 1:
+            self.progress.write("processes", {"most": torch.tensor(most)})
+        return {"processes": most} if most > 1 else {}
+
     def images(self, count: int) -> Split:
         """So many training images, the classes in proportion; all of them for 0."""
         return stratified_subset(self.data.train, count)
@@ -74,50 +83,27 @@ def compute_stage(
     data: Dataset | None = None,
     replace: bool = False,
     world: World = ALONE,
+    max_steps: int | None = None,
     **parameters,
 ) -> RunFolder:
     """Compute a stage of a run and store it; what is stored with the same parameters stays as it is.
 
     Killed, it goes on in a later call from what it has kept. ``stage`` is one of `STAGES`, ``parameters`` are its own;
     ``device`` as in `choose_device`; ``data`` stands in for `load_dataset` of the configuration; ``replace`` computes
-    again what is stored; ``world``, which this process must lead, has others that `together.follow`.
+    again what is stored; ``world``, which this process must lead, has others that `together.follow`. ``max_steps`` ends
+    a training after so many optimiser steps of this call, of which those of an unfinished epoch are not kept.
 
     Raises:
         ConfigError: a parameter that the stage does not have, or a value out of range or unfit for the configuration.
+        ValueError: ``max_steps`` below one.
+        FloatingPointError: a loss is not finite; of a training the last good epoch stays.
         ResultError: the stage is stored with other parameters; another process computes it; what it needs is missing
             or is not what the training left; its folder cannot be written.
     """
-    return _framed(STAGES[stage], config, device, data, replace, parameters, world)
-
-
-def train(
-    config: RunConfig,
-    device: str = "auto",
-    data: Dataset | None = None,
-    max_steps: int | None = None,
-    replace: bool = False,
-    world: World = ALONE,
-    **parameters,
-) -> RunFolder:
-    """Train by the protocol, with a checkpoint after each epoch; a later call goes on from the last one, bit for bit.
-
-    As `compute_stage`, but ``max_steps`` stops after so many optimiser steps of this call; those of an unfinished epoch
-    are not kept.
-
-    Raises:
-        ValueError: ``max_steps`` below one.
-        FloatingPointError: a loss is not finite; the last good epoch stays.
-        ConfigError, ResultError: as `compute_stage`.
-    """
     if max_steps is not None and max_steps < 1:
         raise ValueError(f"max_steps is {max_steps}; take one or more, or None for all")
-    return _framed(STAGES["train"], config, device, data, replace, parameters, world, max_steps=max_steps)
-
-
-def _framed(
-    stage: Stage, config: RunConfig, device: str, data, replace: bool, given: dict, world: World, **options
-) -> RunFolder:
-    run, target, values = RunFolder(config), choose_device(device), stage.values(given)
+    stage, run, target = STAGES[stage], RunFolder(config), choose_device(device)
+    values, options = stage.values(parameters), {} if max_steps is None else {"max_steps": max_steps}
     stage.check(config, values)
 
     def is_there() -> bool:
@@ -138,8 +124,8 @@ def _framed(
         recorded = stage.recorded(values)
         stamp = {"config": config.to_dict(), "parameters": recorded, "inputs": inputs, "data": digest}
         progress = Progress(run.cache / f"progress-{stage.name}", stamp | {"code": provenance.code_digest()})
-        processes = _processes(progress, world)
         work = Work(run, target, progress, images, world)
+        processes = work.processes()  # kept before anything else is
         outcome = stage.compute(work, **values, **options)
         if outcome is None:
             return run
@@ -155,13 +141,7 @@ def _framed(
     return run
 
 
-def _processes(progress: Progress, world: World) -> dict[str, int]:
-    """What the record says of the processes: the most that any call computed with, where these were several."""
-    kept = progress.read("processes") or {"most": torch.tensor(1)}
-    most = max(int(kept["most"]), world.size)
-    if most > int(kept["most"]):
-        progress.write("processes", {"most": torch.tensor(most)})
-    return {"processes": most} if most > 1 else {}
+train = functools.partial(compute_stage, "train")  # by the protocol, with a checkpoint after each epoch
 
 
 def _inputs(run: RunFolder, stage: Stage) -> dict[str, str]:
@@ -171,7 +151,7 @@ def _inputs(run: RunFolder, stage: Stage) -> dict[str, str]:
             f"{run.run_id}: the {stage.name} stage needs a finished training, which is"
             f" {run.state('train')}: {reason}; {remedy(run, 'train')}"
         )
-    for name in stage.needs:
+    for name in run.lacks(stage.name):
         run.existing(name)
     return {name: run.record("train")["outputs"][name] for name in stage.needs}
 

@@ -18,6 +18,8 @@ from qpatch.data import Dataset
 from qpatch.files import ResultError
 from qpatch.runs import provenance
 from qpatch.runs.device import choose_device
+from qpatch.runs.notebooks import NotebookError
+from qpatch.runs.parameters import DEVICE
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
 from qpatch.runs.sweep import THREAD_VARIABLES, share_processors
@@ -98,6 +100,17 @@ def world_of(config: RunConfig, processes: int | None, device: str) -> Iterator[
         world.lead("code", digest=provenance.code_digest())
         yield world
         world.lead("end")
+
+
+def compute_together(world: model.World, run: RunFolder, parameters: dict, force: bool, stage: str) -> None:
+    """Compute a stage in a world that this process leads; a NotebookError where it fails for want of a finite loss."""
+    from qpatch.runs.compute import compute_stage  # which loads PyTorch
+
+    own = {name: value for name, value in parameters.items() if name in STAGES[stage].parameters}
+    try:
+        compute_stage(stage, run.config, parameters.get("device", DEVICE), replace=force, world=world, **own)
+    except ArithmeticError as error:
+        raise NotebookError(f"{run.run_id}: the {stage} stage failed: {error}") from error
 
 
 def follow(world: model.World, config: RunConfig, device: str) -> None:

@@ -1,4 +1,4 @@
-"""`qpatch run --processes` as a person has it: a killed process, another number of processes, a world of another size."""
+"""`qpatch run --processes` as a person has it: a killed process, a world of another size."""
 
 import os
 import signal
