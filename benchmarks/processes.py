@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks import work
+from benchmarks import machine, work
 from benchmarks.timing import rounded, summarise, timed
 from qpatch.curvature.loss import LossCurvature
 from qpatch.data import Dataset
@@ -40,7 +40,7 @@ def processes(sizes: work.Sizes, device: torch.device) -> dict:
     config = work.many_qnns(sizes.n_qubits, sizes.shallow, sizes.strides[0])
     measured = [{"processes": size} | _together(size, case) for size in sizes.process_numbers]
     named = {"n_patches": config.n_patches, "n_trainable": config.n_trainable, "n_classes": config.n_classes}
-    return case | named | {"cores": processors(), "cases": measured}
+    return case | named | {"processor": machine.describe(device)["processor"], "cores": processors(), "cases": measured}
 
 
 def _together(size: int, case: dict) -> dict:
