@@ -39,13 +39,17 @@ class _Commands(typer.core.TyperGroup):
         try:
             return super().invoke(ctx)
         except (ConfigError, ResultError, NotebookError) as error:
-            if os.environ.get("RANK", "0") == "0":  # of several processes the first one speaks
-                typer.echo(f"qpatch: {error}", err=True)
+            _say(str(error))
             status = 2 if isinstance(error, ConfigError) else BUSY if isinstance(error, BusyError) else 1
             raise typer.Exit(status) from error
         except OSError as error:  # such as a full disk
-            typer.echo(f"qpatch: {error}; see to that, and the same command goes on where it was", err=True)
+            _say(f"{error}; see to that, and the same command goes on where it was")
             raise typer.Exit(1) from error
+
+
+def _say(why: str) -> None:
+    if os.environ.get("RANK", "0") == "0":  # of several processes the first one speaks
+        typer.echo(f"qpatch: {why}", err=True)
 
 
 app = typer.Typer(
@@ -81,7 +85,7 @@ def main() -> None:
         app(prog_name="qpatch")
     except Stopped as stopped:
         if "--worker" not in sys.argv:
-            typer.echo("qpatch: stopped; the same command goes on where it was", err=True)
+            _say("stopped; the same command goes on where it was")
         sys.exit(128 + stopped.args[0])
     finally:
         for number in STOPS:  # what ends need not be stopped

@@ -72,7 +72,7 @@ def start(processes: int) -> int:
             f" nothing that is kept is lost: the same command goes on where it was, with any number of processes"
         ) from None
     except SignalException as stopped:
-        os.kill(os.getpid(), stopped.sigval)  # as if it had come now
+        return 128 + stopped.sigval
     return 0
 
 

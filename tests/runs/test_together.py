@@ -46,7 +46,7 @@ def test_a_killed_process_ends_the_run_and_loses_nothing(shapes, lost):
         wait_for(checkpoint.exists)
         pids = [member.pid for member in members(process)]
         os.kill(pids[lost], signal.SIGKILL)
-        _, errors = process.communicate(timeout=30)  # seconds, on a free machine
+        _, errors = process.communicate(timeout=60)  # seconds, on a free machine
     assert process.returncode == 1
     assert f"process {lost + 1} of 2 was killed by SIGKILL" in errors
     assert "the same command goes on where it was" in errors
@@ -55,6 +55,18 @@ def test_a_killed_process_ends_the_run_and_loses_nothing(shapes, lost):
     goes_on = train(LONG, "cpu", shapes, max_steps=3)  # one epoch, alone
     assert goes_on.state("train") == "missing"
     assert not list(goes_on.cache.glob("*aside*"))  # the checkpoint was taken up
+
+
+def test_a_stopped_run_says_so_once(shapes):
+    with start(LONG, "--processes", "2") as process:
+        wait_for((RunFolder(LONG).cache / "progress-train" / "checkpoint.safetensors").exists)
+        pids = [member.pid for member in members(process)]
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert errors.count("qpatch: stopped; the same command goes on where it was") == 1
+    assert "Traceback" not in errors
+    assert not any(map(psutil.pid_exists, pids))
 
 
 def test_a_world_of_another_size_is_refused(monkeypatch):
