@@ -22,7 +22,7 @@ from qpatch.runs.notebooks import NotebookError
 from qpatch.runs.parameters import DEVICE
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
-from qpatch.runs.sweep import THREAD_VARIABLES, share_processors
+from qpatch.runs.sweep import END_SECONDS, THREAD_VARIABLES, share_processors
 
 torch = lazy_loader.load("torch")
 
@@ -49,15 +49,16 @@ def start(processes: int) -> int:
     """
     if not torch.distributed.is_available():  # asked first: PyTorch is loaded whole before its parts are
         raise ConfigError(f"processes is {processes}, but this build of PyTorch knows no others; leave it out")
-    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     os.environ |= dict.fromkeys(THREAD_VARIABLES, str(share_processors(processes, processes)[1]))
     os.environ["GLOO_SOCKET_IFNAME"] = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
-    address = {"rdzv_backend": "c10d", "rdzv_endpoint": f"{LOOPBACK}:0", "local_addr": LOOPBACK}
-    config = LaunchConfig(1, 1, processes, run_id="qpatch", max_restarts=0, **address)
+    options = {"rdzv_backend": "c10d", "rdzv_endpoint": f"{LOOPBACK}:0", "local_addr": LOOPBACK, "max_restarts": 0}
+    options |= {"logs_specs": DefaultLogsSpecs(os.devnull), "shutdown_timeout": END_SECONDS}
+    config = LaunchConfig(1, 1, processes, run_id="qpatch", **options)
     try:
         elastic_launch(config, sys.executable)("-m", "qpatch", *sys.argv[1:])
     except ChildFailedError as error:
@@ -83,6 +84,7 @@ def world_of(config: RunConfig, processes: int | None, device: str) -> Iterator[
     Raises:
         ConfigError: a world of another size than asked for.
         LostError: one of the others does not come.
+        ResultError: another one runs another version of the code.
     """
     rank, size = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE")) if started() else (0, 1)
     if processes not in (None, size):
@@ -97,9 +99,18 @@ def world_of(config: RunConfig, processes: int | None, device: str) -> Iterator[
         # Several processes on one GPU are none that NCCL takes.
         backend = "cpu:gloo,cuda:nccl" if int(os.environ["LOCAL_WORLD_SIZE"]) <= gpus else "gloo"
     with model.joined(rank, size, config.n_patches, backend) as world:
-        world.lead("code", digest=provenance.code_digest())
+        check_code(world)
         yield world
         world.lead("end")
+
+
+def check_code(world: model.World) -> None:
+    """Refuse, in all processes, by a ResultError, a world in which one runs another version of the code."""
+    other = world.shared(provenance.code_digest()) != provenance.code_digest()
+    if count := int(world.total(torch.tensor(int(other)))):
+        raise ResultError(
+            f"{count} of {world.size} processes run another version of the code than the first; give all the same"
+        )
 
 
 def compute_together(world: model.World, run: RunFolder, parameters: dict, force: bool, stage: str) -> None:
@@ -118,17 +129,13 @@ def follow(world: model.World, config: RunConfig, device: str) -> None:
 
     Raises:
         LostError: the leader or another process is gone.
-        ResultError: the leader runs another version of the code.
     """
     from qpatch.runs.compute import Work  # which loads PyTorch
 
     target, known = choose_device(device), {}
     while (order := world.follow())[0] != "end":
         what, splits, values = order
-        if what == "code":
-            if values["digest"] != provenance.code_digest():
-                raise ResultError(f"process {world.rank + 1} runs another version of the code than the first one")
-        elif what == "train":
+        if what == "train":
             with contextlib.suppress(FloatingPointError):  # which the leader reports
                 STAGES["train"].compute(Work(RunFolder(config), target, None, Dataset(*splits), world), **values)
         else:

@@ -1,6 +1,7 @@
 """Several processes against one: gradients, products, eigenvalues, losses, trainings; and what becomes of lost ones."""
 
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from worlds import in_world
 
 from qpatch import curvature, model
 from qpatch.data import Split
+from qpatch.files import ResultError
 from qpatch.model.world import ALONE, LostError, World
+from qpatch.runs import together
 from qpatch.runs.compute import train
 
 SIZES = [2, 3, 4, 6]  # for the four QNNs of `TINY`: two for each, one or two, one, two processes for some
@@ -90,14 +93,21 @@ def test_gradients_of_gradients_cross_processes(shapes):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("last_words", ["killed", "another version"])
-def test_a_lost_process_is_noticed(last_words):
+def test_a_lost_process_is_noticed():
     def lead(world):
         try:
-            world.lead("code", digest="of another version")
             world.total(torch.ones(1))
         except LostError as error:
             return str(error)
 
-    follow = {"follow": lambda world: os.kill(os.getpid(), 9)} if last_words == "killed" else {}
-    assert "goes on where it was" in in_world(2, lead, **follow)
+    assert "goes on where it was" in in_world(2, lead, follow=lambda world: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def test_another_version_of_the_code_is_refused_by_all():
+    def check(world):
+        together.provenance.code_digest = lambda: "another" if world.rank == 2 else "the same"  # in this fork
+        with pytest.raises(ResultError, match="1 of 3 processes run another version"):
+            together.check_code(world)
+        return "refused"
+
+    assert in_world(3, check, follow=check) == "refused"
