@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import bars, comparison, machine, memory, parts, report, work
+from benchmarks import bars, comparison, machine, memory, parts, processes, report, work
 from benchmarks.report import SCHEMA
 from benchmarks.timing import rounded
 from qpatch.files import write_atomically
@@ -23,6 +23,7 @@ PARTS = {
     "images": parts.images,
     "scaling": parts.scaling,
     "errors": parts.errors,
+    "processes": processes.processes,
 }
 
 

@@ -10,12 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from benchmarks import report
+from benchmarks import processes, report
 from book.show import tables
 
 LINES = {"step": ("#0072B2", "o"), "evaluation": ("#D55E00", "s"), "hvp": ("#009E73", "^")}
 NAMES = {"step": "training step", "evaluation": "evaluation", "hvp": "Hessian-vector product"}
 AXES = {"depth": "depth", "n_patches": "patches", "batch": "images", "n_qubits": "qubits"}
+GPU = 30  # times as fast as the machine that was measured: assumed
+NETWORK = {"latency": 20e-6, "bandwidth": 1e9}  # of a cluster, in seconds and bytes a second: assumed
 FITTED_POINTS = 3  # the largest sizes, where a power law shows
 
 
@@ -100,6 +102,63 @@ def draw_memory(ax: Axes, results: dict) -> Axes:
     ax.yaxis.set_major_formatter("{x:g}")
     ax.legend(fontsize=9)
     return ax
+
+
+def draw_processes(ax: Axes, results: dict) -> Axes:
+    """A step and a product by number of processes: compute and exchange as measured, rings for what the model says."""
+    part = results["parts"].get("processes")
+    if part is None:
+        return _leave_note(ax)
+    for place, operation in enumerate(("step", "hvp")):
+        color = LINES[operation][0]
+        at = [index + 0.4 * place - 0.2 for index in range(len(part["cases"]))]
+        exchange = np.array([case[operation]["exchange"] for case in part["cases"]])
+        whole = np.array([case[operation]["median"] for case in part["cases"]])
+        said = [processes.seconds_here(part, operation, case["processes"]) for case in part["cases"]]
+        ax.bar(at, whole - exchange, 0.36, color=color, label=NAMES[operation])
+        label = "exchange, waiting included" if place else None
+        ax.bar(at, exchange, 0.36, bottom=whole - exchange, color="white", edgecolor=color, hatch="///", label=label)
+        ax.plot(at, said, "o", color="black", mfc="none", ms=8, label="the model" if place else None)
+    ax.set_xticks(range(len(part["cases"])), [case["processes"] for case in part["cases"]])
+    ax.set(xlabel="processes, one thread each", ylabel="seconds")
+    ax.legend(fontsize=8, loc="upper right")
+    ax.set_ylim(top=ax.get_ylim()[1] * 1.5)  # room for the legend
+    return ax
+
+
+def draw_prediction(ax: Axes, results: dict) -> Axes:
+    """What the model says of steps on devices that are not here; dotted where exchange would take no time."""
+    series = predicted(results)
+    if not series:
+        return _leave_note(ax)
+    for (name, (devices, seconds, compute)), (color, _) in zip(series.items(), LINES.values(), strict=False):
+        ax.loglog(devices, seconds, color=color, label=name)
+        ax.loglog(devices, compute, ":", color=color)
+    ax.set(xlabel="devices", ylabel="seconds a step, predicted")
+    ax.set_ylim(top=ax.get_ylim()[1] * 20)  # room for the legend
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.legend(fontsize=8, loc="upper right")
+    return ax
+
+
+def predicted(results: dict) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """By name, numbers of devices, seconds of a step, and of its computing alone; empty where a part is missing.
+
+    What a QNN costs on one device is this machine's time of the deep step, and of ten qubits in the scaling.
+    """
+    if not {"steps", "scaling"} <= results["parts"].keys():
+        return {}
+    deep, wide = results["parts"]["steps"]["cases"][-1], results["parts"]["scaling"]["axes"]["n_qubits"][-1]
+    series = {}
+    for case, n_patches, speed in ((deep, 16, 1), (deep, 16, GPU), (wide, 400, GPU)):
+        sums = processes.step_sums(case["batch"], 10)
+        model = processes.Model(case["step"]["median"] / case["n_patches"] / speed, sums, **NETWORK)
+        devices = np.unique(np.geomspace(1, n_patches, 60).round().astype(int))
+        columns = [[task(n_patches, int(each)) for each in devices] for task in (model.seconds, model.compute)]
+        kind = "machines like this one" if speed == 1 else f"GPUs {speed} times as fast"
+        name = f"{n_patches} QNNs of {case['n_qubits']} qubits, depth {case['depth']}, {kind}"
+        series[name] = (devices, *map(np.array, columns))
+    return series
 
 
 def _leave_note(ax):

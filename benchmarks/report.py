@@ -116,6 +116,17 @@ def case_text(results: dict, case: int = 0) -> Markdown:
     )
 
 
+def processes_text(results: dict) -> Markdown:
+    """What was shared out among processes, and where."""
+    part = results["parts"].get("processes")
+    if part is None:
+        return Markdown(NOT_MEASURED)
+    return Markdown(
+        f"{part['n_patches']} QNNs of {part['n_qubits']} qubits, depth {part['depth']}, {part['batch']:,} images, on"
+        f" {part['processor']} ({part['cores']} cores):"
+    )
+
+
 # -- tables ---------------------------------------------------------------------------------------------------
 
 

@@ -31,6 +31,8 @@ class Sizes:
         slice_seconds: for which a quick task is repeated in its turn.
         scaling: sizes along each axis; patches are given by their strides.
         memory_depths: depths of a step whose peak memory is measured.
+        process_numbers: of processes that share a step and a product; one and two among them.
+        process_repeats: of each.
     """
 
     n_qubits: int
@@ -45,6 +47,8 @@ class Sizes:
     slice_seconds: float
     scaling: dict[str, tuple[int, ...]]
     memory_depths: tuple[int, ...]
+    process_numbers: tuple[int, ...]
+    process_repeats: int
 
 
 FULL = Sizes(
@@ -65,6 +69,8 @@ FULL = Sizes(
         "n_qubits": (2, 4, 6, 8, 10),
     },
     memory_depths=(50, 100, 200, 400),
+    process_numbers=(1, 2, 4),
+    process_repeats=10,
 )
 QUICK = Sizes(
     n_qubits=8,
@@ -94,6 +100,8 @@ TINY = Sizes(
     slice_seconds=0.0,
     scaling={"depth": (1, 2), "stride": (10, 5), "batch": (4, 8), "n_qubits": (2, 4)},
     memory_depths=(2,),
+    process_numbers=(1, 2),
+    process_repeats=1,
 )
 
 

@@ -4,9 +4,11 @@ What a command computes with is loaded when it computes: help, states and refusa
 """
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +25,7 @@ from qpatch.runs.profiles import PROFILE_PARAMETERS, PROFILES, profile_runs, pro
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder, results_folder
 from qpatch.runs.sweep import BUSY, execute_sweep, share_processors
+from qpatch.runs.together import compute_together, follow, start, started, world_of
 from qpatch.runs.variants import REPLICAS, STANDARD, VARIANTS
 
 STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -36,12 +39,17 @@ class _Commands(typer.core.TyperGroup):
         try:
             return super().invoke(ctx)
         except (ConfigError, ResultError, NotebookError) as error:
-            typer.echo(f"qpatch: {error}", err=True)
+            _say(str(error))
             status = 2 if isinstance(error, ConfigError) else BUSY if isinstance(error, BusyError) else 1
             raise typer.Exit(status) from error
         except OSError as error:  # such as a full disk
-            typer.echo(f"qpatch: {error}; see to that, and the same command goes on where it was", err=True)
+            _say(f"{error}; see to that, and the same command goes on where it was")
             raise typer.Exit(1) from error
+
+
+def _say(why: str) -> None:
+    if os.environ.get("RANK", "0") == "0":  # of several processes the first one speaks
+        typer.echo(f"qpatch: {why}", err=True)
 
 
 app = typer.Typer(
@@ -77,8 +85,11 @@ def main() -> None:
         app(prog_name="qpatch")
     except Stopped as stopped:
         if "--worker" not in sys.argv:
-            typer.echo("qpatch: stopped; the same command goes on where it was", err=True)
+            _say("stopped; the same command goes on where it was")
         sys.exit(128 + stopped.args[0])
+    finally:
+        for number in STOPS:  # what ends need not be stopped
+            signal.signal(number, signal.SIG_IGN)
 
 
 @app.command()
@@ -89,6 +100,7 @@ def run(
     param: Params = None,
     stage: Annotated[list[str] | None, typer.Option(help=f"{', '.join(STAGES)}.  [default: all]")] = None,
     force: Annotated[bool, typer.Option("--force", help="Compute again what is done.")] = False,
+    processes: Annotated[int | None, typer.Option(min=1, help="Share the QNNs out among so many processes.")] = None,
     worker: Annotated[bool, typer.Option("--worker", hidden=True)] = False,  # of a sweep: stages as lines of JSON
 ) -> None:
     """Execute one run's notebooks with Papermill: the stages that have no current result."""
@@ -103,8 +115,16 @@ def run(
 
         execute_run(folder, parameters, tell, wanted, force)
         return
-    _execute_aloud(folder, parameters, wanted, force)
-    _tables()
+    if (processes or 1) > 1 and not started():
+        raise typer.Exit(start(processes))
+    device = parameters.get("device", DEVICE)
+    with world_of(folder.config, processes, device) as world:
+        if world is None or world.leads:
+            compute = None if world is None else partial(compute_together, world, folder, parameters, force)
+            _execute_aloud(folder, parameters, wanted, force, compute=compute)
+            _tables()
+        else:
+            follow(world, folder.config, device)
 
 
 def _stages(names: list[str] | None) -> tuple[str, ...]:
@@ -122,14 +142,16 @@ def _tables() -> None:
         typer.echo(f"qpatch: the tables beside the results are as they were: {error}", err=True)
 
 
-def _execute_aloud(folder: RunFolder, parameters: dict, wanted: Sequence[str], force: bool, label: str = "") -> None:
+def _execute_aloud(
+    folder: RunFolder, parameters: dict, wanted: Sequence[str], force: bool, label: str = "", compute=None
+) -> None:
     def report(stage: str, seconds: float) -> None:
         typer.echo(f"{folder.run_id}{label}: {stage} done in {seconds:.0f} s")
 
     if not force:
         folder.refuse_to_replace(wanted, parameters)
     _announce({folder: wanted}, parameters, workers=1)
-    if not execute_run(folder, parameters, report, wanted, force):
+    if not execute_run(folder, parameters, report, wanted, force, compute):
         typer.echo(f"{folder.run_id}{label}: nothing to do")
 
 

@@ -16,7 +16,7 @@ from qpatch.curvature.products import Product
 from qpatch.data import Split
 from qpatch.engine.kept import Kept
 from qpatch.engine.memory import free_memory
-from qpatch.model.flat import join, split_flat
+from qpatch.model.flat import join, point_of, split_flat
 from qpatch.model.qnn import PatchQNN
 from qpatch.model.training import image_chunk
 
@@ -43,11 +43,12 @@ class LossCurvature:
     @property
     def point(self) -> torch.Tensor:
         """The model's present parameters, flat."""
-        return join(self.model.angles.detach(), self.model.bias.detach())
+        return point_of(self.model)
 
     def gradient(self) -> torch.Tensor:
         """Gradient of the mean loss, flat."""
-        return self._gradient(self.model.angles, None, Kept(0))
+        self._lead("gradient")
+        return self.model.world.total(self._gradient(self.model.angles, None, Kept(0)))
 
     @property
     def hessian(self) -> Product:
@@ -62,19 +63,27 @@ class LossCurvature:
         """
         return Product(self._gauss_newton_product, self.point)
 
+    def _lead(self, what: str, vector: torch.Tensor | None = None) -> None:
+        """Have the other processes of the model's world compute the same."""
+        vector = None if vector is None else vector.cpu()
+        self.model.world.lead(what, self.split, point=self.point.cpu(), vector=vector, chunk=self.chunk)
+
     def _hessian_product(self, vector: torch.Tensor) -> torch.Tensor:
         along_angles, along_bias = split_flat(vector.to(self.model.bias), self.model.config)
+        self._lead("hessian", vector)
         moved = self._kept_at is None or self._kept_at.dtype != self.point.dtype
         if moved or not torch.equal(self._kept_at, self.point):
             self._kept = None  # what was kept elsewhere is free before room is looked for
-            room = min(KEPT_BYTES, int(KEPT_SHARE * free_memory(self.model.bias.device)))
+            share = KEPT_SHARE / self.model.world.size
+            room = min(KEPT_BYTES, int(share * free_memory(self.model.bias.device)))
             self._kept, self._kept_at = Kept(room), self.point
         with forward_ad.dual_level():
             angles = forward_ad.make_dual(self.model.angles, along_angles)
-            return _tangent(self._gradient(angles, along_bias, self._kept))
+            return self.model.world.total(_tangent(self._gradient(angles, along_bias, self._kept)))
 
     def _gauss_newton_product(self, vector: torch.Tensor) -> torch.Tensor:
         along_angles, along_bias = split_flat(vector.to(self.model.bias), self.model.config)
+        self._lead("gauss_newton", vector)
         with forward_ad.dual_level(), torch.no_grad():
             along = [_tangent(part) for part in self.model.prepare(_dual(self.model.angles, along_angles))]
 
@@ -87,14 +96,17 @@ class LossCurvature:
             return torch.autograd.grad(logits, leaves, weights * centred / len(self.split))
 
         prepared = self.model.prepare()
-        return self._pull(self.model.angles, prepared, self._sum(prepared, pulled, Kept(0)))
+        parts = self._sum(prepared, pulled, Kept(0))
+        return self.model.world.total(self._pull(self.model.angles, prepared, parts))
 
     def label_gradients(self) -> torch.Tensor:
         """Gradient of each class's mean logit over the images of that class, ``(n_classes, n)`` (Gur-Ari et al., 2018).
 
         A class without images is a ValueError.
         """
-        return torch.stack([self._label_gradient(label) for label in range(self.model.config.n_classes)])
+        self._lead("label_gradients")
+        gradients = [self._label_gradient(label) for label in range(self.model.config.n_classes)]
+        return self.model.world.total(torch.stack(gradients))
 
     def _label_gradient(self, label: int) -> torch.Tensor:
         chosen = self.split.labels == label

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "training": ["Epoch", "Iteration", "Trainer", "best_epoch", "evaluate"],
         "perceptron": ["PatchPerceptron", "build_model"],
         "predictions": ["Predictions", "predict"],
+        "world": ["ALONE", "World", "joined"],
         "flat": ["flat_parameters", "follow", "loss_at", "move_to", "qnn_groups", "with_bias"],
     },
 )

@@ -28,9 +28,14 @@ def split_flat(vector: torch.Tensor, config: RunConfig) -> tuple[torch.Tensor, t
     return angles.reshape(config.n_patches, -1), bias.reshape(config.image_size, -1)
 
 
+def point_of(model: PatchQNN) -> torch.Tensor:
+    """The model's parameters, ``(n_trainable,)``."""
+    return join(model.angles.detach(), model.bias.detach())
+
+
 def flat_parameters(model: PatchQNN) -> np.ndarray:
-    """The model's parameters, ``(n_trainable,)`` float64."""
-    return join(model.angles.detach(), model.bias.detach()).to("cpu", torch.float64).numpy()
+    """The same in float64."""
+    return point_of(model).to("cpu", torch.float64).numpy()
 
 
 def with_bias(angles: np.ndarray, model: PatchQNN) -> np.ndarray:
@@ -68,6 +73,7 @@ def loss_at(model: PatchQNN, split: Split) -> Callable[[np.ndarray], float]:
         if point.shape not in ((size,), (whole,)):
             raise ValueError(f"a point of shape {point.shape}; give ({size},) angles or ({whole},), the bias included")
         move_to(moved, point if len(point) == whole else with_bias(point, own))
+        moved.world.lead("loss", split, point=point_of(moved).cpu())
         return evaluate(moved, split)[0]
 
     return loss

@@ -47,9 +47,9 @@ class PatchPerceptron(PatchQNN):
         inputs = (config.n_qubits**2,) * 2 + (config.n_hidden,) * 2
         return torch.cat([(part / n**0.5).flatten(1) for part, n in zip(parts, inputs, strict=True)], dim=1)
 
-    def prepare(self, angles: torch.Tensor | None = None) -> Weights:
-        """The weights by layer, of the model or given ones."""
-        return split_weights(self.angles if angles is None else angles, self.config)
+    def built(self, angles: torch.Tensor) -> Weights:
+        """The weights by layer."""
+        return split_weights(angles, self.config)
 
     def outputs(self, prepared: Weights, features: torch.Tensor) -> torch.Tensor:
         """Outputs ``(P, B, n_classes)`` in [-1, 1] of the patches' pixels ``(B, P, patch_size^2)``."""

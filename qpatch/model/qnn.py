@@ -6,6 +6,7 @@ from torch import nn
 from qpatch.config import RunConfig
 from qpatch.engine import circuit
 from qpatch.engine.memory import keep_freed_memory
+from qpatch.model.world import ALONE, World
 
 
 def cut_patches(images: torch.Tensor, patch_size: int, stride: int) -> torch.Tensor:
@@ -26,8 +27,11 @@ class PatchQNN(nn.Module):
 
     Parameters: ``angles`` ``(n_patches, n_angles_per_qnn)`` in radians, in the author's order (`ansatz.split_angles`),
     and ``bias`` ``(image_size, image_size)``, added to the pixels before the patches are cut. float32 as the paper;
-    after ``.double()`` everything runs in float64 and complex128.
+    after ``.double()`` everything runs in float64 and complex128. Of a ``world`` of processes each computes its own
+    QNNs, and all have the logits.
     """
+
+    world: World = ALONE
 
     def __init__(self, config: RunConfig):
         super().__init__()
@@ -47,14 +51,19 @@ class PatchQNN(nn.Module):
 
     def prepare(self, angles: torch.Tensor | None = None) -> circuit.Prepared:
         """What all images share, at the model's angles or at given ones: built once for many calls of `logits`."""
-        return circuit.prepare(self.angles if angles is None else angles, self.config.n_qubits)
+        return self.built((self.angles if angles is None else angles)[self.world.own])
+
+    def built(self, angles: torch.Tensor) -> circuit.Prepared:
+        """The same of these QNNs' angles."""
+        return circuit.prepare(angles, self.config.n_qubits)
 
     def logits(self, prepared: circuit.Prepared, images: torch.Tensor) -> torch.Tensor:
         """Logits ``(B, n_classes)`` with a shared part built before."""
-        return self.config.scale * self.expectations(prepared, images).mean(0)
+        outputs = self.expectations(prepared, images[self.world.images(len(images))])
+        return self.config.scale * self.world.mean(outputs, len(images))
 
     def expectations(self, prepared: circuit.Prepared, images: torch.Tensor) -> torch.Tensor:
-        """Each QNN's expectation values: ``(n_patches, B, n_classes)`` in [-1, 1]; ValueError for other images.
+        """Each own QNN's expectation values: ``(n_patches, B, n_classes)`` in [-1, 1]; ValueError for other images.
 
         These may be of any floating-point type, or an array; the model's own type computes.
         """
@@ -64,7 +73,7 @@ class PatchQNN(nn.Module):
         if not images.is_floating_point():
             raise ValueError(f"images are of {images.dtype}; the model takes radians, as `load_dataset` makes of bytes")
         features = cut_patches(images.to(self.bias.dtype) + self.bias, self.config.patch_size, self.config.stride)
-        return self.outputs(prepared, features)
+        return self.outputs(prepared, features[:, self.world.own])
 
     def outputs(self, prepared: circuit.Prepared, features: torch.Tensor) -> torch.Tensor:
         """The expectation values, of the patches' pixels with the bias added: ``(B, n_patches, patch_size^2)``."""

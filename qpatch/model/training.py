@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from qpatch.data import Dataset, Split, stratified_batches
@@ -43,6 +44,9 @@ class Trainer:
 
     The learning rate follows ``CosineAnnealingLR(T_max=cosine_period)``, one step an epoch and never restarted, so it
     swings with a period of ``2 cosine_period`` epochs and touches zero.
+
+    Where the model is one of a world of processes, all call the same methods; each trains its own QNNs' angles, and
+    those of the others are up to date after each epoch.
     """
 
     def __init__(self, model: PatchQNN, data: Dataset, piece: int | None = None):
@@ -51,7 +55,11 @@ class Trainer:
         self.piece = piece or config.batch_size
         self.model = model
         self.train_split, self.test_split = data.train.to(model.bias), data.test.to(model.bias)
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        world = model.world
+        angles = model.angles if world.size == 1 else nn.Parameter(model.angles.detach()[world.own])  # the same memory
+        self.own = {"angles": angles, "bias": model.bias}
+        decay = config.weight_decay
+        self.optimizer = torch.optim.Adam(self.own.values(), lr=config.learning_rate, weight_decay=decay)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=config.cosine_period)
         self.epoch = 0  # the next one to run
 
@@ -68,7 +76,7 @@ class Trainer:
     def steps(self) -> Iterator[Iteration]:
         """The optimiser steps of the epoch at hand, one an item; `finish_epoch` goes after them."""
         for number, indices in enumerate(stratified_batches(self.train_split.labels, self.model.config, self.epoch)):
-            self.optimizer.zero_grad()
+            self.model.zero_grad()
             loss, correct = 0.0, 0
             for start in range(0, len(indices), self.piece):
                 part, right = self._accumulate(indices[start : start + self.piece], len(indices))
@@ -77,6 +85,7 @@ class Trainer:
                 raise FloatingPointError(
                     f"the loss is {loss} at epoch {self.epoch}, iteration {number}; try a smaller learning rate"
                 )
+            self._add_up_gradients()
             self.optimizer.step()
             yield Iteration(self.epoch, number, loss, correct / len(indices))
 
@@ -88,12 +97,21 @@ class Trainer:
         loss.backward()
         return loss.item(), int((logits.detach().argmax(1) == labels).sum())
 
+    def _add_up_gradients(self) -> None:
+        """Of a world: by the bias over all processes, by a QNN's angles over those that share its images out."""
+        world, model = self.model.world, self.model
+        if world.size > 1:
+            world.total(model.bias.grad)
+            self.own["angles"].grad = world.total(model.angles.grad[world.own], of_sharers=True)
+
     def finish_epoch(self, seconds: float = 0.0) -> Epoch:
         """Move the schedule on and evaluate; ``seconds`` is what the steps took."""
         began = time.perf_counter()
         rate = self.optimizer.param_groups[0]["lr"]
         self.schedule.step()
         self.epoch += 1
+        if self.model.world.size > 1:
+            self.model.angles.detach().copy_(self.model.world.gathered(self.own["angles"].detach()))
         return self._evaluate(self.epoch - 1, rate, began - seconds)
 
     def _evaluate(self, epoch: int, rate: float, began: float) -> Epoch:
@@ -110,9 +128,10 @@ class Trainer:
     def state_dict(self) -> dict[str, torch.Tensor]:
         """All that resuming needs: parameters, Adam's moments and step, rate, epoch (random states follow from it)."""
         state = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in self.own.items():
             for key, value in self.optimizer.state[parameter].items():
-                state[f"adam.{name}.{key}"] = value
+                rows = name == "angles" and key != "step"
+                state[f"adam.{name}.{key}"] = self.model.world.gathered(value) if rows else value
         # The recursive form of the annealing needs the rate itself, to the last bit.
         state["learning_rate"] = torch.tensor(self.optimizer.param_groups[0]["lr"], dtype=torch.float64)
         state["epoch"] = torch.tensor(self.epoch)
@@ -121,10 +140,10 @@ class Trainer:
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         """Continue from a `state_dict`, bit for bit as if there had been no interruption."""
         self.model.load_state_dict({name: state[f"model.{name}"] for name in self.model.state_dict()})
-        for name, parameter in self.model.named_parameters():
+        for (name, parameter), own in zip(self.own.items(), (self.model.world.own, slice(None)), strict=True):
             prefix = f"adam.{name}."
             moments = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-            on_device = {key: value if key == "step" else value.to(parameter) for key, value in moments.items()}
+            on_device = {key: value if key == "step" else value.to(parameter)[own] for key, value in moments.items()}
             self.optimizer.state[parameter] = on_device
         self.epoch = int(state["epoch"])
         self.schedule.last_epoch = self.epoch
@@ -145,7 +164,8 @@ def evaluate(model: PatchQNN, split: Split) -> tuple[float, float]:
 
 def image_chunk(model: PatchQNN, statevectors: int) -> int:
     """Images at a time so that ``statevectors`` of every QNN and image fit `CHUNK_BYTES`."""
-    numbers = statevectors * model.config.n_patches * 2**model.config.n_qubits
+    n_patches = -(-model.config.n_patches // model.world.size)  # of one process, at most
+    numbers = statevectors * n_patches * 2**model.config.n_qubits
     return max(1, CHUNK_BYTES // (numbers * model.angles.dtype.to_complex().itemsize))
 
 

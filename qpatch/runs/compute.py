@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import torch
 
 from qpatch import curvature, landscape
 from qpatch.config import RunConfig
 from qpatch.data import Dataset, Split, load_dataset, stratified_subset
 from qpatch.files import ResultError, clear_parts
+from qpatch.model.world import ALONE, World
 from qpatch.runs import provenance
 from qpatch.runs.device import choose_device
 from qpatch.runs.progress import GridRows, Progress
@@ -20,7 +24,6 @@ from qpatch.runs.store import RunFolder
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
 
     from qpatch.curvature.products import KeptProducts, Operator
     from qpatch.landscape.grid import PointLoss
@@ -30,13 +33,25 @@ if TYPE_CHECKING:
 
 @dataclass
 class Work:
-    """What a stage computes from: the run so far, its images, and products and rows that earlier calls have kept."""
+    """What a stage computes from: the run so far, its images, and products and rows that earlier calls have kept.
+
+    With others of a world where several processes compute; those that do not lead have no ``progress``.
+    """
 
     run: RunFolder
     device: torch.device
-    progress: Progress
+    progress: Progress | None
     data: Dataset
+    world: World = ALONE
     kept_parts: list[KeptProducts | GridRows] = field(default_factory=list)
+
+    def processes(self) -> dict[str, int]:
+        """What a record says of the processes: the most that any call computed with, where these were several."""
+        kept = self.progress.read("processes")
+        most = max(self.world.size, int(kept["most"]) if kept else 1)
+        if most > 1:
+            self.progress.write("processes", {"most": torch.tensor(most)})
+        return {"processes": most} if most > 1 else {}
 
     def images(self, count: int) -> Split:
         """So many training images, the classes in proportion; all of them for 0."""
@@ -44,7 +59,9 @@ class Work:
 
     def model(self) -> PatchQNN:
         """The model at the run's best epoch."""
-        return self.run.model(self.device)
+        qnns = self.run.model(self.device)
+        qnns.world = self.world
+        return qnns
 
     def kept(self, product: Operator, name: str) -> KeptProducts:
         """A matrix whose products are kept under a name."""
@@ -65,47 +82,28 @@ def compute_stage(
     device: str = "auto",
     data: Dataset | None = None,
     replace: bool = False,
+    world: World = ALONE,
+    max_steps: int | None = None,
     **parameters,
 ) -> RunFolder:
     """Compute a stage of a run and store it; what is stored with the same parameters stays as it is.
 
     Killed, it goes on in a later call from what it has kept. ``stage`` is one of `STAGES`, ``parameters`` are its own;
     ``device`` as in `choose_device`; ``data`` stands in for `load_dataset` of the configuration; ``replace`` computes
-    again what is stored.
+    again what is stored; ``world``, which this process must lead, has others that `together.follow`. ``max_steps`` ends
+    a training after so many optimiser steps of this call, of which those of an unfinished epoch are not kept.
 
     Raises:
         ConfigError: a parameter that the stage does not have, or a value out of range or unfit for the configuration.
+        ValueError: ``max_steps`` below one.
+        FloatingPointError: a loss is not finite; of a training the last good epoch stays.
         ResultError: the stage is stored with other parameters; another process computes it; what it needs is missing
             or is not what the training left; its folder cannot be written.
     """
-    return _framed(STAGES[stage], config, device, data, replace, parameters)
-
-
-def train(
-    config: RunConfig,
-    device: str = "auto",
-    data: Dataset | None = None,
-    max_steps: int | None = None,
-    replace: bool = False,
-    **parameters,
-) -> RunFolder:
-    """Train by the protocol, with a checkpoint after each epoch; a later call goes on from the last one, bit for bit.
-
-    As `compute_stage`, but ``max_steps`` stops after so many optimiser steps of this call; those of an unfinished epoch
-    are not kept.
-
-    Raises:
-        ValueError: ``max_steps`` below one.
-        FloatingPointError: a loss is not finite; the last good epoch stays.
-        ConfigError, ResultError: as `compute_stage`.
-    """
     if max_steps is not None and max_steps < 1:
         raise ValueError(f"max_steps is {max_steps}; take one or more, or None for all")
-    return _framed(STAGES["train"], config, device, data, replace, parameters, max_steps=max_steps)
-
-
-def _framed(stage: Stage, config: RunConfig, device: str, data, replace: bool, given: dict, **options) -> RunFolder:
-    run, target, values = RunFolder(config), choose_device(device), stage.values(given)
+    stage, run, target = STAGES[stage], RunFolder(config), choose_device(device)
+    values, options = stage.values(parameters), {} if max_steps is None else {"max_steps": max_steps}
     stage.check(config, values)
 
     def is_there() -> bool:
@@ -126,7 +124,8 @@ def _framed(stage: Stage, config: RunConfig, device: str, data, replace: bool, g
         recorded = stage.recorded(values)
         stamp = {"config": config.to_dict(), "parameters": recorded, "inputs": inputs, "data": digest}
         progress = Progress(run.cache / f"progress-{stage.name}", stamp | {"code": provenance.code_digest()})
-        work = Work(run, target, progress, images)
+        work = Work(run, target, progress, images, world)
+        processes = work.processes()  # kept before anything else is
         outcome = stage.compute(work, **values, **options)
         if outcome is None:
             return run
@@ -136,10 +135,13 @@ def _framed(stage: Stage, config: RunConfig, device: str, data, replace: bool, g
         for name, contents in outcome.files.items():
             write = run.write_csv if name.endswith(".csv") else run.write_tensors
             write(name, contents)
-        machine = outcome.machine or provenance.machine(target)
+        machine = (outcome.machine or provenance.machine(target)) | processes
         run.write_record(stage.name, recorded, seconds, machine, code, digest, **outcome.values)
         progress.close()
     return run
+
+
+train = functools.partial(compute_stage, "train")  # by the protocol, with a checkpoint after each epoch
 
 
 def _inputs(run: RunFolder, stage: Stage) -> dict[str, str]:

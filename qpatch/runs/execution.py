@@ -26,12 +26,17 @@ def pending_stages(run: RunFolder, parameters: dict, wanted: Sequence[str]) -> l
 
 
 def execute_run(
-    run: RunFolder, parameters: dict, report: Callable[[str, float], None], wanted: Sequence[str], force: bool = False
+    run: RunFolder,
+    parameters: dict,
+    report: Callable[[str, float], None],
+    wanted: Sequence[str],
+    force: bool = False,
+    compute: Callable[[str], object] | None = None,
 ) -> list[str]:
     """Execute the wanted stages of one run that have no current result; by ``force`` also those that have.
 
     The run is held against other processes meanwhile. ``report`` is called with each stage that ends and the seconds
-    it took. Returns the stages that were executed.
+    it took; ``compute`` computes a stage that its notebook then only shows. Returns the stages that were executed.
 
     Raises:
         BusyError: another process holds it.
@@ -51,7 +56,9 @@ def execute_run(
     with run.locked("run.lock", BusyError), ThreadPoolExecutor(1) as pool, kernel(run) as manager:
         for stage in pending():
             began = time.perf_counter()
-            pool.submit(execute_stage, run, stage, parameters, manager, force).result()
+            if compute:
+                compute(stage)
+            pool.submit(execute_stage, run, stage, parameters, manager, force and not compute).result()
             executed.append(stage)
             report(stage, time.perf_counter() - began)
     return executed

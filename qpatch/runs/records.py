@@ -12,10 +12,12 @@ from qpatch.runs.stages import STAGES
 SCHEMA = 1  # of the records
 VERSION = TEXT | {"pattern": r"^\d+\.\d+\.\d+(\+\S{7,})?$"}  # of the package, and the commit if it is known
 DIGEST = TEXT | {"pattern": r"^[0-9a-f]{64}$"}
-# Python and NumPy are named since the second version of the code; older records do without.
+# Python and NumPy are named since the second version of the code; older records do without. Processes are named where
+# several computed together.
 MACHINE = record_of(
-    {"device": TEXT, "name": TEXT, "threads": WHOLE | {"minimum": 1}, "torch": TEXT, "python": TEXT, "numpy": TEXT},
-    optional=("python", "numpy"),
+    {"device": TEXT, "name": TEXT, "threads": WHOLE | {"minimum": 1}, "torch": TEXT, "python": TEXT, "numpy": TEXT}
+    | {"processes": WHOLE | {"minimum": 2}},
+    optional=("python", "numpy", "processes"),
 )
 
 

@@ -11,7 +11,17 @@ import pytest
 from IPython.display import Markdown
 
 from benchmarks import report
-from benchmarks.figures import draw_comparison, draw_memory, draw_scaling, exponent, growth
+from benchmarks.figures import (
+    draw_comparison,
+    draw_memory,
+    draw_prediction,
+    draw_processes,
+    draw_scaling,
+    exponent,
+    growth,
+    predicted,
+)
+from benchmarks.processes import Model, model_here, product_sums, step_sums
 from book.show import tables
 
 TABLES = [
@@ -22,7 +32,7 @@ TABLES = [
     report.images_table,
     report.errors_table,
 ]
-TEXTS = [report.machine_text, report.verdicts_text, report.case_text]
+TEXTS = [report.machine_text, report.verdicts_text, report.case_text, report.processes_text]
 
 
 def times(median, runs=3):
@@ -126,3 +136,54 @@ def test_figures_of_a_partial_file(partial):
     assert axes[1].texts[0].get_text() == "not measured yet"
     fig.canvas.draw()
     plt.close(fig)
+
+
+# -- several processes --------------------------------------------------------------------------------------------
+
+
+def processes_part():
+    """Four QNNs of a second each on two cores; a sum costs 2 ms and 4 s a gigabyte."""
+    cases = [
+        {"processes": size, "sums": {"1": 0.002, "1000": 0.002, "1000000": 0.018}}
+        | {name: times(seconds) | {"exchange": 0.1} for name, seconds in (("step", 4 / size), ("hvp", 8 / size))}
+        for size in (1, 2, 4)
+    ]
+    sizes = {"n_qubits": 8, "depth": 50, "batch": 1000, "n_patches": 4, "n_trainable": 10_308, "n_classes": 10}
+    return sizes | {"processor": "Test CPU", "cores": 2, "seconds": 1.0, "cases": cases}
+
+
+def test_the_model_adds_computing_and_exchange():
+    model = Model(qnn=1.0, sums=(1000, 3000), latency=1e-3, bandwidth=1e6)
+    assert [model.compute(9, devices) for devices in (1, 2, 4, 9, 12)] == [9, 5, 3, 1, 1]
+    assert model.exchange(1) == 0
+    assert model.exchange(4) == pytest.approx(2 * 2 * 1e-3 * 2 + 2 * 3 / 4 * 4e-3)
+    assert model.seconds(9, 4) == model.compute(9, 4) + model.exchange(4)
+
+
+def test_a_step_exchanges_logits_and_the_bias_and_nothing_that_grows_with_depth():
+    assert step_sums(1000, 10) == (40_000, 784)
+    assert product_sums(1000, 10, 10_308) == (40_000, 40_000, 41_232, 41_232)
+
+
+def test_the_model_here_is_of_what_was_measured_here():
+    model = model_here(processes_part(), "step")
+    assert (model.qnn, model.latency) == (1.0, 0.001)
+    assert model.bandwidth == pytest.approx(4e6 / 0.016)
+
+
+def test_figures_of_processes(partial):
+    steps = {"cases": [{"n_qubits": 8, "depth": 200, "n_patches": 16, "batch": 1000, "step": times(1.6)}]}
+    wide = {"n_qubits": 10, "depth": 50, "n_patches": 4, "batch": 1000, "step": times(4.0)}
+    partial["parts"] |= {"steps": steps, "scaling": {"axes": {"n_qubits": [wide]}}, "processes": processes_part()}
+    fig, axes = plt.subplots(1, 2)
+    draw_processes(axes[0], partial)
+    draw_prediction(axes[1], partial)
+    fig.canvas.draw()
+    plt.close(fig)
+    (devices, seconds, compute), *_ = predicted(partial).values()
+    assert devices[0] == 1
+    assert devices[-1] == 16
+    assert seconds[0] == compute[0] == pytest.approx(1.6)
+    assert compute[-1] == pytest.approx(0.1)
+    assert (seconds[1:] > compute[1:]).all()
+    assert predicted({"parts": {}}) == {}

@@ -35,11 +35,12 @@ def compute(work: Work, variant: str, max_steps: int | None = None) -> Outcome |
         FloatingPointError: a loss is not finite; the last good epoch stays.
     """
     rounding = variants.VARIANTS[variant]
+    work.world.lead("train", work.data.train, work.data.test, variant=variant, max_steps=max_steps)
     with rounding.applied():
         # The angles are drawn in float32 for every variant.
         qnns = model.build_model(work.run.config).to(work.device, rounding.dtype)
-        trainer = model.Trainer(qnns, work.data, rounding.piece)
-        state = _TrainingState(trainer, work.progress)
+        qnns.world = work.world
+        state = _TrainingState(model.Trainer(qnns, work.data, rounding.piece), work.progress)
         finished = state.advance(max_steps)
         return state.outcome(provenance.machine(work.device)) if finished else None
 
@@ -47,9 +48,10 @@ def compute(work: Work, variant: str, max_steps: int | None = None) -> Outcome |
 class _TrainingState:
     """A trainer, what it has produced so far, and the checkpoint that holds both in one file."""
 
-    def __init__(self, trainer: Trainer, kept: Kept):
+    def __init__(self, trainer: Trainer, kept: Kept | None):
+        """``kept`` is where the checkpoint lies; None in a process that does not lead."""
         self.trainer, self.kept = trainer, kept
-        if state := kept.read("checkpoint"):
+        if state := trainer.model.world.shared(kept and kept.read("checkpoint")):
             self._resume(state)
         else:
             self.history, self.iterations = [trainer.initial()], []
@@ -60,8 +62,8 @@ class _TrainingState:
         """Run the remaining epochs; whether they are done, or False where ``max_steps`` came first."""
         config, left = self.trainer.model.config, math.inf if max_steps is None else max_steps
         per_epoch = config.n_batches
-        bar = tqdm(total=config.epochs * per_epoch, initial=self.trainer.epoch * per_epoch, unit="step")
-        with bar:
+        begun, silent = self.trainer.epoch * per_epoch, self.kept is None
+        with tqdm(total=config.epochs * per_epoch, initial=begun, unit="step", disable=silent) as bar:
             while left and self.trainer.epoch < config.epochs:
                 began = time.perf_counter()
                 for iteration in self.trainer.steps():
@@ -79,7 +81,9 @@ class _TrainingState:
         self.trajectory.append(self._parameters())
         if model.best_epoch(self.history) is epoch:
             self.best = self.trajectory[-1]
-        self.kept.write("checkpoint", self._tensors())
+        tensors = self._tensors()  # of which each process has a part
+        if self.kept is not None:
+            self.kept.write("checkpoint", tensors)
 
     def outcome(self, machine: dict) -> Outcome:
         files = {
