@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from qpatch.files import ResultError
 from qpatch.runs.costs import Remaining
 from qpatch.runs.execution import pending_stages, possible_stages
-from qpatch.runs.provenance import processors
+from qpatch.runs.provenance import code_digest, processors
 from qpatch.runs.store import RunFolder
 
 BUSY = 75  # exit status of a run that another process holds (EX_TEMPFAIL)
@@ -40,6 +40,13 @@ def share_processors(runs: int, workers: int | None = None) -> tuple[int, int]:
 
         workers = 1 if torch.cuda.is_available() else max(1, min(found, runs))
     return workers, max(1, found // workers)
+
+
+def worker_command(run: RunFolder, parameters: dict, stages: Sequence[str]) -> list[str]:
+    """A process that executes stages of a run with this version of the code, and with no other."""
+    command = [sys.executable, "-m", "qpatch", "run", "--worker", code_digest(), *run.config.command_options.split()]
+    command += [part for name, value in parameters.items() for part in ("-p", f"{name}={value}")]
+    return command + [part for stage in stages for part in ("--stage", stage)]
 
 
 def execute_sweep(
@@ -119,13 +126,10 @@ class _Worker:
             return self._ended("failed", str(error))
         if not pending_stages(self.run, self.parameters, possible):
             return self._ended("skipped", self._left_out())
-        command = [sys.executable, "-m", "qpatch", "run", "--worker", *self.run.config.command_options.split()]
-        command += [part for name, value in self.parameters.items() for part in ("-p", f"{name}={value}")]
-        command += [part for stage in possible for part in ("--stage", stage)]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True,
-            env=os.environ | dict.fromkeys(THREAD_VARIABLES, str(self.threads)),
+            worker_command(self.run, self.parameters, possible), text=True, start_new_session=True,
+            stdin=pipe, stdout=pipe, stderr=pipe, env=os.environ | dict.fromkeys(THREAD_VARIABLES, str(self.threads)),
         )  # fmt: skip
         threading.Thread(target=self._follow, args=(number, events), daemon=True).start()
         return None
