@@ -25,6 +25,7 @@ from qpatch.runs.store import RunFolder, results_folder
 from qpatch.runs.sweep import BUSY, execute_sweep, share_processors
 from qpatch.runs.variants import REPLICAS, STANDARD, VARIANTS
 
+NO_RUNS = ("tables", "workflow", "logs", REPLICAS)  # among the results
 STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
@@ -97,14 +98,14 @@ def run(
     folder, wanted = RunFolder(RunConfig(**fields)), _stages(stage)
     if worker:
         refuse_other_code(worker)
-
-        def tell(name: str, seconds: float) -> None:
-            print(json.dumps({"stage": name, "seconds": seconds}), flush=True)
-
-        execute_run(folder, parameters, tell, wanted, force)
+        execute_run(folder, parameters, _tell, wanted, force)
         return
     _execute_aloud(folder, parameters, wanted, force)
     _tables()
+
+
+def _tell(stage: str, seconds: float) -> None:
+    print(json.dumps({"stage": stage, "seconds": seconds}), flush=True)
 
 
 def _stages(names: list[str] | None) -> tuple[str, ...]:
@@ -233,7 +234,9 @@ def status(profile: Annotated[str | None, typer.Option(help="Only this profile's
         for stage in (stage for stage, state in states.items() if state == "missing"):
             if folder.record_file(stage).exists():
                 typer.echo(f"  {stage} has a record that cannot be read: {folder.record_file(stage)}")
-    known = {folder.path for folder in folders} | {results_folder() / name for name in ("tables", "workflow", "logs", REPLICAS)}
+    known = {folder.path for folder in folders} | {
+        results_folder() / name for name in ("tables", "workflow", "logs", REPLICAS)
+    }
     for path in () if profile else sorted(set(results_folder().iterdir()) - known):
         if path.is_dir():
             typer.echo(f"{path.name:45}  no run: none of its records is of a run of this name")

@@ -70,11 +70,7 @@ def code_digest() -> str:
 
 
 def refuse_other_code(digest: str) -> None:
-    """Refuse to go on with what another version of the code has begun, by its `code_digest`.
-
-    Raises:
-        ResultError: it is another one.
-    """
+    """Refuse, by ResultError, to go on with what another version of the code has begun, told by its `code_digest`."""
     if digest != code_digest():
         raise ResultError(
             f"the code in {PROJECT} on {platform.node()} ({code_version()}) is not the version that this sweep or"

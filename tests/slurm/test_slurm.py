@@ -1,4 +1,4 @@
-"""The workflow on a real Slurm of two nodes: jobs killed, a node lost, and all results as of a plain sweep, bit for bit.
+"""The workflow on a real Slurm of two nodes: a job killed, a node lost, and all results as of a plain sweep, by bits.
 
 `make cluster-test`; as root, with Debian's slurm-wlm and munge. All that is started ends with the tests.
 """
@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import random
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -128,7 +127,9 @@ def states(results: Path) -> dict[tuple[RunConfig, str], str]:
     environment = os.environ | {"QPATCH_RESULTS": str(results)}
     command = [*QPATCH, "status", "--profile", "smoke"]
     shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=REPOSITORY)
-    words = {line.split()[0]: line.replace(":", " ").split()[1:] for line in shown.stdout.splitlines() if line[0] != " "}
+    words = {
+        line.split()[0]: line.replace(":", " ").split()[1:] for line in shown.stdout.splitlines() if line[0] != " "
+    }
     return {
         (config, stage): words[config.run_id][words[config.run_id].index(stage) + 1]
         for config in SMOKE
