@@ -98,14 +98,14 @@ def run(
     folder, wanted = RunFolder(RunConfig(**fields)), _stages(stage)
     if worker:
         refuse_other_code(worker)
-        execute_run(folder, parameters, _tell, wanted, force)
+
+        def tell(name: str, seconds: float) -> None:
+            print(json.dumps({"stage": name, "seconds": seconds}), flush=True)
+
+        execute_run(folder, parameters, tell, wanted, force)
         return
     _execute_aloud(folder, parameters, wanted, force)
     _tables()
-
-
-def _tell(stage: str, seconds: float) -> None:
-    print(json.dumps({"stage": stage, "seconds": seconds}), flush=True)
 
 
 def _stages(names: list[str] | None) -> tuple[str, ...]:
