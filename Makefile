@@ -3,9 +3,10 @@
 PYTHON ?= python3
 PROFILE ?= paper
 PORT ?= 8000
-# Which engine hands out the jobs of `make cluster`: laptop, slurm or kubernetes, a folder of workflow/profiles; and
-# further options of Snakemake, such as CLUSTER="--config study=paper options='--stride 6'".
+# Which engine hands out the jobs of `make cluster`: laptop, slurm or kubernetes, a folder of workflow/profiles; settings
+# of the workflow, such as SETTINGS="threads=4 options='--stride 6'"; further options of Snakemake.
 ON ?= laptop
+SETTINGS ?=
 CLUSTER ?=
 # Options of the benchmarks, such as BENCH="--only steps errors" or BENCH="--device cuda".
 BENCH ?=
@@ -68,7 +69,11 @@ study: setup  ## run a whole sweep, the expected time first (PROFILE=paper, seed
 	$(BIN)/qpatch sweep --profile $(PROFILE)
 
 cluster: setup cluster-setup  ## run a whole sweep as jobs of a cluster (PROFILE=, ON=slurm, kubernetes or laptop)
-	$(CLUSTER_BIN)/snakemake --profile workflow/profiles/$(ON) --config study=$(PROFILE) $(CLUSTER)
+	@[ "$(ON)" != slurm ] || command -v sbatch >/dev/null || { \
+	  echo "There is no Slurm here, no command sbatch: start this on a login node, or take ON=laptop" >&2; exit 1; }
+	@[ -d "workflow/profiles/$(ON)" ] || { \
+	  echo "ON is $(ON); it must be one of $$(ls workflow/profiles | xargs)" >&2; exit 1; }
+	$(CLUSTER_BIN)/snakemake --profile workflow/profiles/$(ON) --config study=$(PROFILE) $(SETTINGS) $(CLUSTER)
 
 cluster-setup: $(CLUSTER_INSTALLED)  ## create .venv-cluster, the environment of the workflow alone
 

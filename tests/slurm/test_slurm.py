@@ -63,7 +63,7 @@ def until(there, what: str):
 def workflow(results: Path, *options: str, engine: str = "slurm", study: str = "smoke", **environment: str):
     """A workflow of that results folder as a process, its words in a file beside it."""
     profile = f"workflow/profiles/{engine}"
-    command = [SNAKEMAKE, "--profile", profile, "--config", f"study={study}", "threads=1", "slower=3", *options]
+    command = [SNAKEMAKE, "--profile", profile, "--config", f"study={study}", *options]
     with results.with_suffix(".txt").open("a") as log:
         return subprocess.Popen(
             command + (QUICK if engine == "slurm" else []),
