@@ -73,7 +73,7 @@ cluster: setup cluster-setup  ## run a whole sweep as jobs of a cluster (PROFILE
 	  echo "There is no Slurm here, no command sbatch: start this on a login node, or take ON=laptop" >&2; exit 1; }
 	@[ -d "workflow/profiles/$(ON)" ] || { \
 	  echo "ON is $(ON); it must be one of $$(ls workflow/profiles | xargs)" >&2; exit 1; }
-	$(CLUSTER_BIN)/snakemake --profile workflow/profiles/$(ON) --config study=$(PROFILE) $(SETTINGS) $(CLUSTER)
+	cd workflow && ../$(CLUSTER_BIN)/snakemake --profile profiles/$(ON) --config study=$(PROFILE) $(SETTINGS) $(CLUSTER)
 
 cluster-setup: $(CLUSTER_INSTALLED)  ## create .venv-cluster, the environment of the workflow alone
 

@@ -25,6 +25,7 @@ from qpatch.runs.store import RunFolder
 
 pytestmark = pytest.mark.slurm
 
+WORKFLOW = REPOSITORY / "workflow"
 NODES = Path(__file__).parent / "two-nodes"
 QPATCH = [str(REPOSITORY / ".venv" / "bin" / "python"), "-m", "qpatch"]
 SNAKEMAKE = str(REPOSITORY / ".venv-cluster" / "bin" / "snakemake")
@@ -65,11 +66,11 @@ def until(there, what: str):
 
 def workflow(results: Path, *options: str, engine: str = "slurm", before: Sequence[str] = ()) -> subprocess.Popen:
     """A workflow of that results folder as a process, its words in a file beside it."""
-    command = [SNAKEMAKE, "--profile", f"workflow/profiles/{engine}", "--config", "study=smoke", *options]
+    command = [SNAKEMAKE, "--profile", f"profiles/{engine}", "--config", "study=smoke", *options]
     command = [*before, *command, *(QUICK if engine == "slurm" else [])]
     with words_of(results).open("a") as log:
         return subprocess.Popen(
-            command, cwd=REPOSITORY, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            command, cwd=WORKFLOW, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             env=os.environ | {"QPATCH_RESULTS": str(results)},
         )  # fmt: skip
 
@@ -257,7 +258,7 @@ def test_what_slurm_cannot_do_is_said_and_nothing_is_lost(lacking):
 
 def test_the_manifests_for_kubernetes_hold_against_its_own_schemas():
     validate = Path(SNAKEMAKE).with_name("kubernetes-validate")
-    manifests = REPOSITORY / "workflow" / "kubernetes.yaml"
+    manifests = WORKFLOW / "kubernetes.yaml"
     checked = subprocess.run([validate, "--strict", manifests], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert (checked.stdout + checked.stderr).count("passed") == manifests.read_text().count("\nkind: ")
