@@ -11,7 +11,6 @@ from qpatch.files import writable
 from qpatch.runs.costs import estimate
 from qpatch.runs.device import choose_device
 from qpatch.runs.execution import pending_stages, possible_stages
-from qpatch.runs.provenance import code_digest
 from qpatch.runs.store import RunFolder, results_folder
 from qpatch.runs.sweep import worker_command
 
@@ -22,11 +21,12 @@ STATES = 32  # that a step keeps of an image and QNN, with room
 
 
 def list_jobs(plan: Mapping[RunFolder, Sequence[str]], parameters: dict) -> dict:
-    """The jobs that planned stages still need, as JSON has them, the folder of the results and the version of the code.
+    """The jobs that planned stages still need, and the folder of the results, as JSON has them.
 
-    A job has a ``command``, about how many ``seconds`` it takes on this machine with the threads that PyTorch has here,
-    ``mebibytes`` of memory and ``gpus``. It begins when the job of the stage before, ``after``, has ended: then a run
-    has one writer, also where locks of files do not hold, as on some network file systems.
+    A job has a ``command``, which computes with this version of the code alone; about how many ``seconds`` it takes on
+    this machine with the threads that PyTorch has here; ``mebibytes`` of memory; ``gpus``. It begins when the job of
+    the stage before, ``after``, has ended: then a run has one writer, also where locks of files do not hold, as on some
+    network file systems.
 
     Raises:
         ResultError: a stage is stored with other parameters; the results folder cannot be written.
@@ -47,7 +47,7 @@ def list_jobs(plan: Mapping[RunFolder, Sequence[str]], parameters: dict) -> dict
         for run, stages in pending.items()
         for before, stage in zip([None, *stages], stages, strict=False)
     ]
-    return {"results": str(folder.resolve()), "code": code_digest(), "jobs": jobs}
+    return {"results": str(folder.resolve()), "jobs": jobs}
 
 
 def mebibytes(config: RunConfig) -> int:
