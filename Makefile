@@ -3,6 +3,11 @@
 PYTHON ?= python3
 PROFILE ?= paper
 PORT ?= 8000
+# Which engine hands out the jobs of `make cluster`: laptop, slurm or kubernetes, a folder of workflow/profiles; settings
+# of the workflow, such as SETTINGS="threads=4 options='--stride 6'"; further options of Snakemake.
+ON ?= laptop
+SETTINGS ?=
+CLUSTER ?=
 # Options of the benchmarks, such as BENCH=--quick, BENCH="--only steps errors" or BENCH="--device cuda".
 BENCH ?=
 # Options of the campaign of kills and damages, such as TORTURE="--kills 10 --damages 20 --seed 7".
@@ -21,15 +26,17 @@ export QPATCH_PDF ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+CLUSTER_BIN := .venv-cluster/bin
+CLUSTER_INSTALLED := .venv-cluster/.installed
 TORCH_BUILD := $(VENV)/.torch
 SITE := _build/html
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book test test-slow torture lint study bench bench-setup serve spell site-test pdf student clean
+.PHONY: help setup book test test-slow torture lint study cluster cluster-setup cluster-test bench bench-setup serve spell site-test pdf student clean
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED)  ## create .venv and install everything (PYTHON=python3, TORCH_INDEX=)
 
@@ -60,6 +67,18 @@ spell: setup  ## check the spelling of the prose; words no dictionary knows are 
 
 study: setup  ## run a whole sweep, the expected time first (PROFILE=paper, seeds, class or smoke)
 	$(BIN)/qpatch sweep --profile $(PROFILE)
+
+cluster: setup cluster-setup  ## run a whole sweep as jobs of a cluster (PROFILE=, ON=slurm, kubernetes or laptop)
+	@[ "$(ON)" != slurm ] || command -v sbatch >/dev/null || { \
+	  echo "There is no Slurm here, no command sbatch: start this on a login node, or take ON=laptop" >&2; exit 1; }
+	@[ -d "workflow/profiles/$(ON)" ] || { \
+	  echo "ON is $(ON); it must be one of $$(ls workflow/profiles | xargs)" >&2; exit 1; }
+	cd workflow && ../$(CLUSTER_BIN)/snakemake --profile profiles/$(ON) --config study=$(PROFILE) $(SETTINGS) $(CLUSTER)
+
+cluster-setup: $(CLUSTER_INSTALLED)  ## create .venv-cluster, the environment of the workflow alone
+
+cluster-test: setup cluster-setup  ## run the smoke profile on a Slurm of two nodes on this machine, as root
+	$(BIN)/python -m pytest -m slurm tests/slurm
 
 bench: setup  ## measure speed, memory and errors on this machine, some twenty minutes (BENCH=--quick: two)
 	$(BIN)/python -m benchmarks $(BENCH)
@@ -102,4 +121,9 @@ $(INSTALLED): requirements.txt requirements-nodeps.txt constraints.txt pyproject
 	$(BIN)/pip install --no-compile --requirement requirements.txt --constraint constraints.txt
 	$(BIN)/pip install --no-compile --no-deps --requirement requirements-nodeps.txt --editable .
 	@echo "$(TORCH_INDEX)" > $(TORCH_BUILD)
+	@touch $@
+
+$(CLUSTER_INSTALLED): workflow/requirements.txt
+	$(PYTHON) -m venv .venv-cluster
+	$(CLUSTER_BIN)/pip install --no-compile --requirement $<
 	@touch $@

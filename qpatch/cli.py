@@ -22,12 +22,14 @@ from qpatch.runs.execution import BusyError, execute_run, pending_stages
 from qpatch.runs.notebooks import NotebookError
 from qpatch.runs.parameters import DEVICE, parse_parameters
 from qpatch.runs.profiles import PROFILE_PARAMETERS, PROFILES, profile_runs, profile_stages
+from qpatch.runs.provenance import refuse_other_code
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder, results_folder
 from qpatch.runs.sweep import BUSY, execute_sweep, share_processors
 from qpatch.runs.together import compute_together, follow, start, started, world_of
 from qpatch.runs.variants import REPLICAS, STANDARD, VARIANTS
 
+NO_RUNS = ("tables", "workflow", "logs", REPLICAS)  # among the results
 STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 OF_DATA = ("dataset", "image_size", "n_classes", "n_train", "n_test", "batch_size")  # what images have to do for
 
@@ -101,7 +103,7 @@ def run(
     stage: Annotated[list[str] | None, typer.Option(help=f"{', '.join(STAGES)}.  [default: all]")] = None,
     force: Annotated[bool, typer.Option("--force", help="Compute again what is done.")] = False,
     processes: Annotated[int | None, typer.Option(min=1, help="Share the QNNs out among so many processes.")] = None,
-    worker: Annotated[bool, typer.Option("--worker", hidden=True)] = False,  # of a sweep: stages as lines of JSON
+    worker: Annotated[str, typer.Option(hidden=True)] = "",  # of this version of the code: stages as lines of JSON
 ) -> None:
     """Execute one run's notebooks with Papermill: the stages that have no current result."""
     named = {"stride": stride, "depth": depth, "seed": seed}
@@ -109,6 +111,7 @@ def run(
     fields, parameters = parse_parameters([*given, *(param or [])])
     folder, wanted = RunFolder(RunConfig(**fields)), _stages(stage)
     if worker:
+        refuse_other_code(worker)
 
         def tell(name: str, seconds: float) -> None:
             print(json.dumps({"stage": name, "seconds": seconds}), flush=True)
@@ -162,6 +165,7 @@ def sweep_command(
     depth: Annotated[list[int] | None, typer.Option(help="Only these depths.")] = None,
     param: Params = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time.  [default: one a processor]")] = None,
+    jobs: Annotated[bool, typer.Option("--jobs", help="Only list what is left, as JSON: a job a stage.")] = False,
 ) -> None:
     """Execute all runs of a profile; what is done is skipped, a failed run stops no other.
 
@@ -172,6 +176,10 @@ def sweep_command(
     configs = dict.fromkeys(config.replace(**fields) for config in _profile(profile, stride, depth))
     plan = {RunFolder(config): profile_stages(profile, config) for config in configs}
     parameters = PROFILE_PARAMETERS[profile] | parameters
+    if jobs:
+        _check(plan, parameters)
+        typer.echo(json.dumps(runs.list_jobs(plan, parameters)))
+        return
     remaining = _announce(plan, parameters, workers)
     results = [outcome.result for outcome in execute_sweep(plan, parameters, workers, typer.echo, remaining)]
     counts = {name: results.count(name) for name in ("done", "skipped", "busy", "failed")}
@@ -183,9 +191,7 @@ def sweep_command(
 
 def _announce(plan: Mapping[RunFolder, Sequence[str]], parameters: dict, workers: int | None):
     """Say what is to do and how long it will take, from some seconds of measuring; None where nothing is to do."""
-    for run, stages in plan.items():
-        for stage in stages:
-            STAGES[stage].check(run.config, parameters)
+    _check(plan, parameters)
     pending = [(run.config, stage) for run, stages in plan.items() for stage in pending_stages(run, parameters, stages)]
     if not pending:
         return None
@@ -198,6 +204,13 @@ def _announce(plan: Mapping[RunFolder, Sequence[str]], parameters: dict, workers
     at_once = f"{workers} run{'s' if workers > 1 else ''} at a time"
     typer.echo(f"about {runs.duration(remaining.seconds())}, {at_once}; it can be stopped and goes on where it was")
     return remaining
+
+
+def _check(plan: Mapping[RunFolder, Sequence[str]], parameters: dict) -> None:
+    """Refuse what no stage can be computed from, before anything starts."""
+    for run, stages in plan.items():
+        for stage in stages:
+            STAGES[stage].check(run.config, parameters)
 
 
 @app.command(name="replicas")
@@ -247,7 +260,9 @@ def status(profile: Annotated[str | None, typer.Option(help="Only this profile's
         for stage in (stage for stage, state in states.items() if state == "missing"):
             if folder.record_file(stage).exists():
                 typer.echo(f"  {stage} has a record that cannot be read: {folder.record_file(stage)}")
-    known = {folder.path for folder in folders} | {results_folder() / name for name in ("tables", REPLICAS)}
+    known = {folder.path for folder in folders} | {
+        results_folder() / name for name in ("tables", "workflow", "logs", REPLICAS)
+    }
     for path in () if profile else sorted(set(results_folder().iterdir()) - known):
         if path.is_dir():
             typer.echo(f"{path.name:45}  no run: none of its records is of a run of this name")

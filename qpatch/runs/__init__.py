@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "compute": ["compute_stage", "train"],
         "device": ["choose_device"],
         "costs": ["Remaining", "duration", "estimate"],
+        "jobs": ["list_jobs"],
         "profiles": ["PROFILES", "profile_runs"],
         "published": ["reference_table"],
         "readings": ["Landscape", "line_between", "stored_density", "stored_profiles", "stored_slices"],

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import lazy_loader
 
-from qpatch.files import PROJECT
+from qpatch.files import PROJECT, ResultError
 
 np, torch = (lazy_loader.load(name) for name in ("numpy", "torch"))
 
@@ -67,3 +67,12 @@ def code_digest() -> str:
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             digest.update(str(file.relative_to(PROJECT)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
+
+
+def refuse_other_code(digest: str) -> None:
+    """Refuse, by ResultError, to go on with what another version of the code has begun, told by its `code_digest`."""
+    if digest != code_digest():
+        raise ResultError(
+            f"the code in {PROJECT} on {platform.node()} ({code_version()}) is not the version that this sweep or"
+            f" workflow began with; give all nodes the same one, or start it anew: what is done stays"
+        )

@@ -149,9 +149,10 @@ class RunFolder:
 
     def state(self, stage: str, parameters: dict | None = None) -> str:
         """'done', 'missing', or 'stale', `reason` says why: with these parameters, of whatever stages, or with any."""
-        if self.record(stage) is None:
+        record = self.record(stage)  # read once: another process may take or write it meanwhile
+        if record is None:
             return "missing"
-        return "stale" if self.reason(stage, parameters) else "done"
+        return "stale" if next(self._reasons(STAGES[stage], record, parameters), "") else "done"
 
     def reason(self, stage: str, parameters: dict | None = None) -> str:
         """Why a stage's record does not hold; empty where it does."""

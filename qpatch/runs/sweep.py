@@ -8,13 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from qpatch.files import ResultError
 from qpatch.runs.costs import Remaining
 from qpatch.runs.execution import pending_stages, possible_stages
-from qpatch.runs.provenance import processors
+from qpatch.runs.provenance import code_digest, processors
 from qpatch.runs.store import RunFolder
 
 BUSY = 75  # exit status of a run that another process holds (EX_TEMPFAIL)
@@ -42,6 +42,13 @@ def share_processors(runs: int, workers: int | None = None) -> tuple[int, int]:
     return workers, max(1, found // workers)
 
 
+def worker_command(run: RunFolder, parameters: dict, stages: Sequence[str]) -> list[str]:
+    """A process that executes stages of a run with this version of the code, and with no other."""
+    command = [sys.executable, "-m", "qpatch", "run", "--worker", code_digest(), *run.config.command_options.split()]
+    command += [part for name, value in parameters.items() for part in ("-p", f"{name}={value}")]
+    return command + [part for stage in stages for part in ("--stage", stage)]
+
+
 def execute_sweep(
     plan: Mapping[RunFolder, Sequence[str]],
     parameters: dict,
@@ -56,39 +63,73 @@ def execute_sweep(
     at work, too; what they have kept stays.
     """
     workers, threads = share_processors(len(plan), workers)
-    events: queue.Queue = queue.Queue()
-    waiting = list(enumerate((_Worker(run, parameters, wanted, threads) for run, wanted in plan.items()), start=1))
-    begun, working, outcomes = dict(waiting), set(), {}
+    events: queue.Queue = queue.Queue()  # a run and a line that its process says, None where that has ended
+    waiting, working, said, began, outcomes = list(plan), {}, {}, {}, {}
 
-    def close(number: int, outcome: Outcome) -> None:
-        outcomes[number] = outcome
+    def close(run: RunFolder, result: str, message: str) -> None:
+        outcomes[run] = Outcome(run, result, message, time.perf_counter() - began[run])
         if remaining:
-            remaining.drop(outcome.run.run_id)
-        line = f"[{number}/{len(plan)}] {outcome.run.run_id}: {outcome.result} ({outcome.seconds:.0f} s)"
-        report(line + (f"\n  {outcome.message}" if outcome.message else ""))
+            remaining.drop(run.run_id)
+        line = f"[{list(plan).index(run) + 1}/{len(plan)}] {run.run_id}: {result} ({outcomes[run].seconds:.0f} s)"
+        report(line + (f"\n  {message}" if message else ""))
 
     try:
         while waiting or working:
-            while waiting and len(working) < workers:
-                number, worker = waiting.pop(0)
-                if outcome := worker.start(number, events):
-                    close(number, outcome)
-                else:
-                    working.add(number)
-            if not working:
+            if waiting and len(working) < workers:
+                run = waiting.pop(0)
+                began[run], said[run] = time.perf_counter(), []
+                try:
+                    if not _start(run, parameters, plan[run], threads, working, events):
+                        close(run, "skipped", _left_out(run, parameters, plan[run]))
+                except ResultError as error:
+                    close(run, "failed", str(error))
                 continue
-            number, line = events.get()
+            run, line = events.get()
             if line is None:
-                working.remove(number)
-                close(number, begun[number].outcome())
+                result, message = _result(working.pop(run).returncode, "".join(said[run]))
+                close(run, result, message or _left_out(run, parameters, plan[run]))
+            elif not line.startswith("{"):  # a message, not a stage that ended
+                said[run].append(line)
             elif remaining:
-                report(remaining.finish(begun[number].run.run_id, **json.loads(line)))
+                report(remaining.finish(run.run_id, **json.loads(line)))
     finally:
-        _end([worker.process for worker in begun.values() if worker.process and worker.process.poll() is None])
-    return [outcomes[number] for number in sorted(outcomes)]
+        _end(working.values())
+    return [outcomes[run] for run in plan]
 
 
-def _end(processes: list[subprocess.Popen]) -> None:
+def _start(
+    run: RunFolder, parameters: dict, wanted: Sequence[str], threads: int, working: dict, events: queue.Queue
+) -> bool:
+    """Start the process of a run, whose lines come as events; False where there is nothing to do."""
+    possible = possible_stages(run, wanted)
+    run.refuse_to_replace(possible, parameters)
+    if not pending_stages(run, parameters, possible):
+        return False
+    pipe = subprocess.PIPE
+    process = working[run] = subprocess.Popen(
+        worker_command(run, parameters, possible), stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True, env=os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads)),
+    )  # fmt: skip
+
+    def follow() -> None:
+        for line in process.stdout:
+            events.put((run, line))
+        process.wait()
+        events.put((run, None))
+
+    threading.Thread(target=follow, daemon=True).start()
+    return True
+
+
+def _result(status: int, said: str) -> tuple[str, str]:
+    """How a process ended, by its exit status, and why where it failed."""
+    if not status:
+        return "done", ""
+    message = said.strip().removeprefix("qpatch: ") or f"its process ended with status {status}"
+    return "busy" if status == BUSY else "failed", message
+
+
+def _end(processes: Collection[subprocess.Popen]) -> None:
     """Tell runs to end, wait for them, kill those that do not."""
     for process in processes:
         process.terminate()
@@ -98,62 +139,8 @@ def _end(processes: list[subprocess.Popen]) -> None:
         process.kill()
 
 
-@dataclass
-class _Worker:
-    """One run of a sweep, and its process where there is something to do."""
-
-    run: RunFolder
-    parameters: dict
-    wanted: Sequence[str]
-    threads: int
-    process: subprocess.Popen | None = None
-    said: list[str] = field(default_factory=list)
-    began: float = 0.0
-
-    def start(self, number: int, events: queue.Queue) -> Outcome | None:
-        """Start the process, whose lines come as events, None the last; the outcome where there is nothing to start."""
-        self.began, possible = time.perf_counter(), possible_stages(self.run, self.wanted)
-        try:
-            self.run.refuse_to_replace(possible, self.parameters)
-        except ResultError as error:
-            return self._ended("failed", str(error))
-        if not pending_stages(self.run, self.parameters, possible):
-            return self._ended("skipped", self._left_out())
-        command = [sys.executable, "-m", "qpatch", "run", "--worker", *self.run.config.command_options.split()]
-        command += [part for name, value in self.parameters.items() for part in ("-p", f"{name}={value}")]
-        command += [part for stage in possible for part in ("--stage", stage)]
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True,
-            env=os.environ | dict.fromkeys(THREAD_VARIABLES, str(self.threads)),
-        )  # fmt: skip
-        threading.Thread(target=self._follow, args=(number, events), daemon=True).start()
-        return None
-
-    def _follow(self, number: int, events: queue.Queue) -> None:
-        errors = threading.Thread(target=lambda: self.said.extend(self.process.stderr), daemon=True)
-        errors.start()
-        for line in self.process.stdout:
-            events.put((number, line))
-        errors.join()
-        self.process.wait()
-        events.put((number, None))
-
-    def outcome(self) -> Outcome:
-        """That of a process that has ended."""
-        status = self.process.returncode
-        if not status:
-            return self._ended("done", self._left_out())
-        message = "".join(self.said).strip().removeprefix("qpatch: ") or f"its process ended with status {status}"
-        return self._ended("busy" if status == BUSY else "failed", message)
-
-    def _ended(self, result: str, message: str) -> Outcome:
-        return Outcome(self.run, result, message, time.perf_counter() - self.began)
-
-    def _left_out(self) -> str:
-        possible = possible_stages(self.run, self.wanted)
-        barred = [stage for stage in self.wanted if stage not in possible]
-        barred = [stage for stage in barred if self.run.state(stage, self.parameters) != "done"]
-        if not barred:
-            return ""
-        return f"left out: {', '.join(barred)}; the whole path of this training is not published, see `qpatch run`"
+def _left_out(run: RunFolder, parameters: dict, wanted: Sequence[str]) -> str:
+    barred = set(wanted) - set(possible_stages(run, wanted))
+    barred = [stage for stage in wanted if stage in barred and run.state(stage, parameters) != "done"]
+    left_out = f"left out: {', '.join(barred)}; the whole path of this training is not published, see `qpatch run`"
+    return left_out if barred else ""

@@ -1,6 +1,7 @@
 """`make setup`: which build of torch it installs, with a pip that only notes what it is asked for."""
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 
@@ -78,3 +79,22 @@ def test_make_installs_torch_first_and_the_rest_at_once():
     steps = [line for line in lines if line.startswith(".venv/bin/")]
     assert steps[0] == '.venv/bin/python .ci/install_torch.py "pypi" --no-compile'
     assert [step.split()[:2] for step in steps[1:]] == [[".venv/bin/pip", "install"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("engine", "message"),
+    [
+        ("slurm", "There is no Slurm here, no command sbatch: start this on a login node, or take ON=laptop"),
+        ("cloud", "ON is cloud; it must be one of kubernetes laptop slurm"),
+    ],
+)
+def test_an_engine_that_is_not_there_is_refused(engine, message, tmp_path):
+    """With the few commands that the recipe takes, and no others."""
+    for name in ("sh", "ls", "xargs", "echo"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    command = [shutil.which("make"), "--old-file=setup", "--old-file=cluster-setup", "cluster", f"ON={engine}"]
+    made = subprocess.run(
+        command, cwd=PROJECT, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 2
+    assert made.stderr.splitlines()[0] == message
