@@ -101,3 +101,11 @@ def draw_profile(ax: Axes, profile: Profile, color: str = plots.INK, ls: str = "
     ax.set(xlabel="distance along the line" if in_length else "t", ylabel="loss")
     ax.legend()
     return ax
+
+
+def random_walk_ratios(steps: int, size: int) -> np.ndarray:
+    """Variance ratios ``(steps,)`` of the principal components of a walk of independent normal steps, descending."""
+    walk = np.cumsum(np.random.default_rng(0).normal(size=(steps, size)), axis=0)
+    walk = np.concatenate([np.zeros((1, size)), walk])
+    squares = np.linalg.svd(walk - walk.mean(axis=0), compute_uv=False)[:steps] ** 2
+    return squares / squares.sum()

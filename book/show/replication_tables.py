@@ -9,6 +9,8 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from book.show.tables import COLUMNS, HEADINGS, MISSING, TIMES, formatted, line, plain, worded
+from qpatch.runs.stages import STAGES
+from qpatch.runs.store import RunFolder
 from qpatch.runs.variants import STANDARD, VARIANTS
 from qpatch.study.claims import CLAIMS
 from qpatch.study.inference import ACCURACIES, LOGS
@@ -99,6 +101,18 @@ def membership_rows(memberships: Mapping[str, Membership]) -> Styler:
             }
         )
     return plain(pd.DataFrame(rows), text=True)
+
+
+def compared_files(one: RunFolder, other: RunFolder) -> dict[str, bool]:
+    """Whether each file that both runs made is the same to the last bit, by the checksums in their records.
+
+    Left out is ``history.csv``, which also holds the seconds of each epoch.
+    """
+    ours, theirs = (
+        {name: digest for stage in STAGES for name, digest in (run.record(stage) or {}).get("outputs", {}).items()}
+        for run in (one, other)
+    )
+    return {name: digest == theirs[name] for name, digest in ours.items() if name in theirs and name != "history.csv"}
 
 
 def seed_rows(table: pd.DataFrame) -> Styler:
