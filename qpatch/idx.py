@@ -118,10 +118,7 @@ def _contents(file: Path, remedy: str) -> bytes:
 
 def _remedy(path: Path, dataset: str) -> str:
     if dataset != "mnist":
-        return (
-            "put the data set's four IDX files there, or train.npz and test.npz, or folders train and test of PNGs a"
-            " class, or point QPATCH_DATA at the folder that holds its folder"
-        )
+        return "put the data set's four IDX files or npz files there, or point QPATCH_DATA at its folder's folder"
     if path.is_relative_to(PROJECT):
         return "get it back with 'git checkout -- data/mnist'"
     return "copy the files of data/mnist there, or unset QPATCH_DATA"

@@ -15,6 +15,7 @@ from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import paper_runs, summary
 
 SHORT = 12  # characters
+LONG = 24  # rows, of a table that scrolls by itself
 MISSING = "—"
 TIMES = "\N{MULTIPLICATION SIGN}"
 COLUMNS = {  # of a summary: the heading, and how a value is printed
@@ -49,6 +50,12 @@ def formatted(column: str, value) -> str:
     return MISSING if pd.isna(value) else COLUMNS[column][1].format(value)
 
 
+def significant(value: float, digits: int = 3) -> str:
+    """A number to so many significant digits, trailing zeros among them, and never as a power of ten above one."""
+    text = f"{value:#.{digits}g}"
+    return f"{value:,.0f}" if "e+" in text else text.rstrip(".")
+
+
 # -- any table ----------------------------------------------------------------------------------------------------
 
 
@@ -62,6 +69,8 @@ def plain(table: pd.DataFrame, text: bool = False) -> Styler:
     if text:
         short = table.empty or table.iloc[:, 0].astype(str).str.len().max() <= SHORT
         css_class += " text narrow" if short else " text"
+    if len(table) > LONG:
+        css_class += " long"
     return _styled(table.style.format(na_rep=MISSING, thousands=",", precision=2), css_class)
 
 
@@ -151,7 +160,7 @@ SPECTRUM = {
     "Images": "{images_used:,}",
     "λ max": "{lambda_max:.4g}",
     "PyHessian": "{power_iteration:.4g}",
-    "λ min": "{lambda_min:.3g}",
+    "λ min": lambda record: significant(record["lambda_min"]),
     "Outliers": "{outliers} of {parameters[k]}",
     "Trace": "{trace:.4g}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{trace_error:.3g}",
     "Products": lambda record: str(sum(record["products"].values())),
@@ -188,13 +197,13 @@ def slices(runs: Sequence[RunFolder]) -> Styler:
     for run in runs:
         record = run.record("slices")
         held = {
-            f"{name}, {what} (%)": f"{100 * share:.3g}"
+            (f"{name}, %", what): significant(100 * share)
             for name, plane in record["planes"].items()
-            for what, share in (("of the path", sum(plane["ratios"])), ("of the most", plane["of_most"]))
+            for what, share in (("of path", sum(plane["ratios"])), ("of most", plane["of_most"]))
             if name != "random, by QNN"
         }
         barrier = max(line["barrier"] for line in record["lines"].values())
-        lines[run] = held | {"Barrier": f"{barrier:.2g}"}
+        lines[run] = held | {("Barrier", ""): significant(barrier, 2)}
     return _by_run(lines)
 
 
@@ -203,7 +212,10 @@ def _by_run(lines: Mapping[RunFolder, dict[str, str]]) -> Styler:
     sizes = {HEADINGS[name]: name for name in ("n_qubits", "n_patches", "depth")}
     rows = [{head: str(getattr(run.config, name)) for head, name in sizes.items()} | lines[run] for run in lines]
     table = pd.DataFrame(rows)
-    return plain(table.drop(columns="Qubits") if table["Qubits"].nunique() == 1 else table, text=True)
+    table = table.drop(columns="Qubits") if table["Qubits"].nunique() == 1 else table
+    if any(isinstance(name, tuple) for name in table):
+        table.columns = pd.MultiIndex.from_tuples(name if isinstance(name, tuple) else (name, "") for name in table)
+    return plain(table, text=True)
 
 
 def participation_ratio(shares: np.ndarray) -> float:
