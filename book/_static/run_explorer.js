@@ -150,7 +150,7 @@ qpatch.register("runs", (box, data) => {
       points("outliers", ends.filter(([, out]) => out), best), points("other extreme eigenvalues", ends.filter(([, out]) => !out), "white"),
     ], {
       xaxis: { ...axis("eigenvalue"), tickvals: ticks.map(place), ticktext: ticks.map(v => `${Number(v.toPrecision(1))}`) },
-      yaxis: { ...axis("eigenvalues a bin"), type: "log", range: [-0.5, Math.log10(Math.max(...counts)) + 0.3], dtick: 1 },
+      yaxis: { ...axis("eigenvalues per bin"), type: "log", range: [-0.5, Math.log10(Math.max(...counts)) + 0.3], dtick: 1 },
     });
   }
 

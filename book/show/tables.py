@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from string import Formatter
 
@@ -9,6 +11,7 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from qpatch.config import RunConfig
 from qpatch.runs.published import reference_table
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
@@ -96,6 +99,17 @@ def _filled(template: str | Callable[[Mapping], str], row: Mapping) -> str:
         return template(row)
     names = [name for _, name, _, _ in Formatter().parse(template) if name in row]
     return MISSING if any(pd.isna(row[name]) for name in names) else template.format_map(row)
+
+
+def fields(config: RunConfig) -> Styler:
+    """Every field of a configuration with its value, and what it is in the words of the class."""
+    said = inspect.cleandoc(RunConfig.__doc__).partition("Attributes:")[2]
+    found = re.findall(r"^    ([a-z_, ]+): (.*(?:\n        .*)*)", said, flags=re.MULTILINE)
+    meaning = {name: re.sub(r"\s+", " ", text) for names, text in found for name in names.split(", ")}
+    rows = [
+        {"Field": name, "Value": str(value), "What it is": meaning[name]} for name, value in config.to_dict().items()
+    ]
+    return plain(pd.DataFrame(rows), text=True)
 
 
 # -- runs beside the paper ----------------------------------------------------------------------------------------
