@@ -67,7 +67,7 @@ def plain(table: pd.DataFrame, text: bool = False) -> Styler:
 
     Such a table gives its first column room to be read, unless all that stands there is short.
     """
-    table = table.rename_axis(columns=None)
+    table = table.rename_axis(columns=[None] * table.columns.nlevels)
     css_class = "qpatch-table"
     if text:
         short = table.empty or table.iloc[:, 0].astype(str).str.len().max() <= SHORT
