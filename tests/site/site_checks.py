@@ -34,7 +34,7 @@ INSPECT = r"""() => {
   for (const math of all(".math"))
     if (!math.querySelector("mjx-container")) problems.push(`formula not set: ${math.textContent.slice(0, 80)}`);
   const width = document.documentElement.clientWidth;
-  const cut = (element, room) => element.getBoundingClientRect().width > room.clientWidth + 1;
+  const cut = (element, room) => element.getBoundingClientRect().width > room.getBoundingClientRect().width + 1;
   for (const formula of all("mjx-container[display] > mjx-math"))
     if (width > 1000 && cut(formula, formula.parentElement))
       problems.push(`formula cut at ${width} px: ${formula.parentElement.textContent.slice(0, 60)}`);

@@ -67,7 +67,7 @@ def test_sound_page(problems_of, dark, width):
             "tab stop at a formula that is whole: x",
         ),
         (
-            "<div class='cell_output'><div class='text_html' tabindex='0' style='overflow: auto'><p style='width: 900px'>x",
+            "<div class='cell_output'><div class='text_html' style='overflow: auto'><p style='width: 900px'>x",
             "is cut without a hint: x",
         ),
         (
