@@ -22,6 +22,8 @@ export QPATCH_REPOSITORY_URL ?=
 export QPATCH_REPOSITORY_BRANCH ?= main
 # Name of the PDF that lies beside the pages, for the front page to link; the publishing workflow sets it and puts it there.
 export QPATCH_PDF ?=
+# Set for a site for the public: the build then refuses to go without these two.
+export QPATCH_RELEASE ?=
 
 VENV := .venv
 BIN := $(VENV)/bin

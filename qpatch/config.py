@@ -50,7 +50,7 @@ class RunConfig:
         stride: pixels between neighbouring patches on the pooled image; the paper's 6, 3, 2 give 4, 9, 16 patches.
         depth: entangling blocks in each of the three stretches of a QNN.
         seed: of the initial angles (PyTorch) and of the mini-batches (NumPy).
-        dataset: name of a folder of IDX files (see `qpatch.data.data_folder`).
+        dataset: name of a folder of images and labels (see `qpatch.data.data_folder` and `qpatch.idx.read_split`).
         n_qubits: qubits of a QNN, even; patches have n_qubits x n_qubits pixels.
         n_classes: the labels 0 .. n_classes - 1 are kept; at most 2 n_qubits.
         image_size: side of the image after average pooling, in pixels; see `qpatch.data.pool` for what there can be.

@@ -1,4 +1,4 @@
-"""Digits as the study uses them: IDX files, pooled and scaled pixels, stratified mini-batches (section 3.1)."""
+"""Digits as the study uses them: read, pooled and scaled pixels, stratified mini-batches (section 3.1)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import lazy_loader
 
 from qpatch.config import RunConfig
 from qpatch.files import in_project
-from qpatch.idx import DataError, read_raw
+from qpatch.idx import DataError, read_split
 
 np, torch = (lazy_loader.load(name) for name in ("numpy", "torch"))
 
@@ -62,7 +62,7 @@ class Dataset:
 
 
 def data_folder(dataset: str) -> Path:
-    """Folder of a data set's four IDX files: ``$QPATCH_DATA/<dataset>`` where that variable is set, else ``data/``."""
+    """Folder of a data set's files: ``$QPATCH_DATA/<dataset>`` where that variable is set, else ``data/<dataset>``."""
     return Path(os.path.expanduser(os.environ.get("QPATCH_DATA") or in_project("data"))) / dataset
 
 
@@ -71,8 +71,8 @@ def load_dataset(config: RunConfig, folder: Path | str | None = None) -> Dataset
 
     Pixels are scaled by 2 pi / (255 n_qubits), so that angles lie in [0, pi/4] for eight qubits, then averaged as
     `pool` says: over 2 x 2 windows for the paper's 14 x 14 pixels. With a ``permutation`` pixel i of every image then
-    becomes the old pixel ``numpy.random.RandomState(permutation).permutation(image_size^2)[i]``. The IDX files, plain
-    or gzip-compressed, are in ``folder`` or `data_folder`.
+    becomes the old pixel ``numpy.random.RandomState(permutation).permutation(image_size^2)[i]``. The files, read by
+    `qpatch.idx.read_split`, are in ``folder`` or `data_folder`.
 
     Raises:
         DataError: a file is missing, damaged, or (for the data set ``mnist``) not the canonical one; images that do not
@@ -84,7 +84,7 @@ def load_dataset(config: RunConfig, folder: Path | str | None = None) -> Dataset
 def load_split(config: RunConfig, name: str, folder: Path | str | None = None) -> Split:
     """One of a run's splits alone, 'train' or 'test', as `load_dataset` reads it; the test images load much faster."""
     folder = Path(folder) if folder is not None else data_folder(config.dataset)
-    images, labels = (read_raw(folder, f"{name}_{part}", config.dataset) for part in ("images", "labels"))
+    images, labels = read_split(folder, name, config.dataset)
     labels = labels[:, 0] if labels.ndim == 2 and labels.size else labels  # QMNIST says more of a digit after its class
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
         given = f"images of shape {images.shape} with labels of shape {labels.shape}"

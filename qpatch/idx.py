@@ -1,11 +1,13 @@
-"""IDX files, in which digits and the like come: bytes of images and labels, under the names that they have."""
+"""Files of images and labels: IDX, in which digits come, NumPy's .npz, and a folder of PNGs a class."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import math
 import re
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -25,10 +27,59 @@ MNIST = {
 FILES = {name: file for name, (file, _) in MNIST.items()}
 # NumPy's name of the element types of IDX files.
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+PNG_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}  # of at most eight bits a channel, which become grey
 
 
 class DataError(ValueError):
     """Data files that cannot be used; the message names the file, what is wrong and the remedy."""
+
+
+def read_split(folder: Path, name: str, dataset: str = "mnist") -> tuple[np.ndarray, np.ndarray]:
+    """Images ``(n, height, width)`` uint8 and labels ``(n,)`` of a split, 'train' or 'test', in the form that it has.
+
+    ``<name>.npz`` with arrays ``images`` and ``labels``; else a folder ``<name>`` with a folder of PNGs for each class,
+    classes numbered in the order of their names and taken in turn; else, as ``mnist`` always, files of `read_raw`.
+    """
+    arrays, classes = folder / f"{name}.npz", folder / name
+    if dataset != "mnist" and arrays.exists():
+        return _read_npz(arrays)
+    if dataset != "mnist" and classes.is_dir():
+        return _read_classes(classes)
+    return tuple(read_raw(folder, f"{name}_{part}", dataset) for part in ("images", "labels"))
+
+
+def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        with np.load(path) as arrays:
+            images, labels = arrays["images"], arrays["labels"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        wanted = f"np.savez({path.name!r}, images=images, labels=labels)"
+        raise DataError(f"{path} cannot be read ({error}); write it by {wanted}, without objects") from error
+    if images.dtype != np.uint8 or labels.dtype.kind not in "iu":
+        wanted = "bytes from 0 to 255, such as (255 * images).astype(np.uint8) of images from 0 to 1, and whole numbers"
+        raise DataError(f"{path} holds images of type {images.dtype}, labels of type {labels.dtype}; write {wanted}")
+    return images, labels
+
+
+def _read_classes(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    from PIL import Image  # only where there are any
+
+    names = sorted({folder.name for split in ("train", "test") for folder in path.with_name(split).glob("*/")})
+    classes = [[(file, label) for file in sorted((path / name).glob("*.png"))] for label, name in enumerate(names)]
+    turns = [pair for turn in itertools.zip_longest(*classes) for pair in turn if pair]
+    images = []
+    for file, _ in turns:
+        try:
+            with Image.open(file) as image:
+                images.append(np.array(image.convert("L")))
+        except (OSError, SyntaxError) as error:  # the latter of a damaged chunk
+            raise DataError(f"{file} cannot be read ({error}); put a whole PNG there, or delete it") from error
+        if image.mode not in PNG_MODES or images[-1].shape != images[0].shape:
+            seen, first = images[-1].shape, images[0].shape
+            raise DataError(f"{file} is {seen}, mode {image.mode}; give all images one size, here {first}, of 8 bits")
+    if not turns:
+        raise DataError(f"{path} has no folder with PNGs; make one for each class, such as {path / '0'}")
+    return np.stack(images), np.array([label for _, label in turns])
 
 
 def read_raw(folder: Path, name: str, dataset: str = "mnist") -> np.ndarray:
@@ -67,7 +118,7 @@ def _contents(file: Path, remedy: str) -> bytes:
 
 def _remedy(path: Path, dataset: str) -> str:
     if dataset != "mnist":
-        return "put the data set's four IDX files there, or point QPATCH_DATA at the folder that holds its folder"
+        return "put the data set's four IDX files or npz files there, or point QPATCH_DATA at its folder's folder"
     if path.is_relative_to(PROJECT):
         return "get it back with 'git checkout -- data/mnist'"
     return "copy the files of data/mnist there, or unset QPATCH_DATA"

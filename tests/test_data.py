@@ -8,6 +8,7 @@ import pytest
 import torch
 from helpers import REPOSITORY, TINY, flip_byte, idx_bytes, write_idx_set
 from oracles import GOLDEN_FILES
+from PIL import Image
 from sklearn.model_selection import StratifiedKFold
 
 from book.oracles.golden import load_golden
@@ -126,6 +127,87 @@ def test_environment_variable_points_at_the_data(monkeypatch, tmp_path):
     assert data_folder("fashion") == tmp_path / "fashion"
     monkeypatch.delenv("QPATCH_DATA")
     assert data_folder("mnist") == MNIST
+
+
+# -- one's own images -----------------------------------------------------------------------------------------------
+
+
+def write_own(folder, form):
+    """The small set of `write_idx_set` in another form, with the same images in the same order."""
+    source = write_idx_set(folder / "idx")
+    for split in ("train", "test"):
+        images, labels = (read_raw(source, f"{split}_{part}", "shapes") for part in ("images", "labels"))
+        if form == "npz":
+            np.savez(folder / f"{split}.npz", images=images, labels=labels.astype(np.int64))
+        else:
+            for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+                (folder / split / "abcd"[label]).mkdir(parents=True, exist_ok=True)
+                Image.fromarray(image).save(folder / split / "abcd"[label] / f"{number:03d}.png")
+    return folder
+
+
+@pytest.mark.parametrize("form", ["npz", "png"])
+def test_arrays_and_folders_of_pngs_are_read_as_idx_files(tmp_path, form):
+    folder = write_own(tmp_path, form)
+    assert load_dataset(TINY, folder).digest() == load_dataset(TINY, folder / "idx").digest()
+
+
+def test_classes_have_one_number_in_both_splits_and_colours_become_grey(tmp_path):
+    folder = write_own(tmp_path, "png")
+    shutil.rmtree(folder / "test" / "a")
+    with pytest.raises(DataError, match="none is of class 0"):
+        load_dataset(TINY.replace(n_test=20), folder)
+    grey = load_dataset(TINY.replace(n_train=20, batch_size=10), write_own(tmp_path / "grey", "png"))
+    file = tmp_path / "grey" / "train" / "a" / "000.png"
+    Image.open(file).convert("RGBA").save(file)
+    again = load_dataset(TINY.replace(n_train=20, batch_size=10), tmp_path / "grey")
+    assert again.digest() == grey.digest()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"images": np.ones((80, 28, 28)), "labels": np.arange(80) % 4}, r"images of type float64.*255 \* images"),
+        ({"images": np.ones((80, 28, 28), "u1"), "labels": np.arange(80) / 4}, "labels of type float64; .*whole numb"),
+        ({"images": np.ones((80, 28, 28), "u1")}, r"train.npz cannot be read .*labels.*; write it by np.savez\('train"),
+        ({"images": np.array([None] * 80), "labels": np.arange(80)}, "cannot be read .*without objects"),
+        ({"images": np.ones((79, 28, 28), "u1"), "labels": np.arange(80)}, r"\(79, 28, 28\) with labels of shape"),
+    ],
+)
+def test_arrays_that_are_no_images_are_refused(tmp_path, arrays, message):
+    folder = write_own(tmp_path, "npz")
+    np.savez(folder / "train.npz", **arrays)
+    with pytest.raises(DataError, match=message):
+        load_dataset(TINY, folder)
+
+
+def test_files_that_are_no_archive_or_no_png_are_refused(tmp_path):
+    folder = write_own(tmp_path, "npz")
+    (folder / "train.npz").write_bytes((folder / "train.npz").read_bytes()[:1000])
+    with pytest.raises(DataError, match=r"train.npz cannot be read"):
+        load_dataset(TINY, folder)
+    folder = write_own(tmp_path / "png", "png")
+    file = folder / "train" / "b" / "001.png"
+    whole = file.read_bytes()
+    for contents, message in (
+        (b"no image", r"b/001.png cannot be read .*put a whole PNG there"),
+        (whole[: len(whole) // 2], r"b/001.png cannot be read"),
+    ):
+        file.write_bytes(contents)
+        with pytest.raises(DataError, match=message):
+            load_dataset(TINY, folder)
+    Image.new("L", (28, 30)).save(file)
+    with pytest.raises(DataError, match=r"b/001.png is \(30, 28\), mode L; give all images one size, here \(28, 28\)"):
+        load_dataset(TINY, folder)
+    Image.new("I;16", (28, 28)).save(file)
+    with pytest.raises(DataError, match=r"mode I;16; .*of 8 bits"):
+        load_dataset(TINY, folder)
+
+
+def test_a_folder_without_classes_is_told_what_belongs_there(tmp_path):
+    (tmp_path / "train").mkdir()
+    with pytest.raises(DataError, match=r"train has no folder with PNGs; make one for each class, such as .*train/0"):
+        load_dataset(TINY, tmp_path)
 
 
 # -- batches ------------------------------------------------------------------------------------------------------

@@ -91,14 +91,6 @@ qpatch.register("runs", (box, data) => {
     });
   }
 
-  /* Where to look from, in degrees: over the lowest corner, so that no wall hides the path. */
-  function viewpoint(field) {
-    if (!field) return -45;
-    const [front, back] = [field.loss[0], field.loss.at(-1)];
-    const corners = [[-45, front.at(-1)], [45, back.at(-1)], [135, back[0]], [-135, front[0]]];
-    return corners.reduce((a, b) => b[1] < a[1] ? b : a)[0];
-  }
-
   function drawLandscape() {
     const field = state.run.landscape, solid = state.view === "surface";
     turns.hidden = !solid || !field;
@@ -158,7 +150,7 @@ qpatch.register("runs", (box, data) => {
       points("outliers", ends.filter(([, out]) => out), best), points("other extreme eigenvalues", ends.filter(([, out]) => !out), "white"),
     ], {
       xaxis: { ...axis("eigenvalue"), tickvals: ticks.map(place), ticktext: ticks.map(v => `${Number(v.toPrecision(1))}`) },
-      yaxis: { ...axis("eigenvalues a bin"), type: "log", range: [-0.5, Math.log10(Math.max(...counts)) + 0.3], dtick: 1 },
+      yaxis: { ...axis("eigenvalues per bin"), type: "log", range: [-0.5, Math.log10(Math.max(...counts)) + 0.3], dtick: 1 },
     });
   }
 
@@ -197,7 +189,7 @@ qpatch.register("runs", (box, data) => {
   function show(run) {
     if (state.run) history.replaceState(null, "", `#${run.id}`);
     state.run = run;
-    state.turn = viewpoint(run.landscape);
+    state.turn = run.landscape?.azimuth ?? 0;
     box.style.setProperty("--qx-color", run.color);
     for (const step of [fillChoices, describe, drawCurves, drawLandscape, drawSpectrum, drawConfusion, drawHardest]) step(run);
   }

@@ -14,6 +14,8 @@ from qpatch.curvature.power import dense_hessian
 from qpatch.engine import blocks, gates
 from qpatch.engine.readout import expectation_values_plainly
 
+SAMPLES = 200  # of a variance
+PROBABILITIES = "are these probabilities, the squares? Amplitudes are asked for"
 ANGLE_PAIRS = [(0.0, 0.0), (0.3, 0.7), (-1.1, 2.5), (np.pi / 2, np.pi / 3)]
 
 
@@ -27,6 +29,7 @@ def _one_qubit(state):
     slips = {
         "is RX applied first? The gate that acts first stands on the right": partial(rotated, order=-1),
         "is it half the angle in the sines and cosines?": partial(rotated, part=2.0),
+        PROBABILITIES: lambda *angles: rotated(*angles).abs() ** 2,
     }
     same_function(state, rotated, ANGLE_PAIRS, slips=slips)
 
@@ -35,7 +38,8 @@ def _hessian_by_hand(hessian, saddle):
     def expected(*theta):
         return dense_hessian(lambda t: torch.cos(t[0]) * torch.cos(t[1]), torch.tensor(theta, dtype=torch.float64))
 
-    same_function(hessian, expected, ANGLE_PAIRS)
+    slips = {"look at the sign off the diagonal": lambda *theta: expected(*theta) * torch.tensor([[1, -1], [-1, 1]])}
+    same_function(hessian, expected, ANGLE_PAIRS, slips=slips)
     point = to_values(saddle, "the saddle")
     fail_unless(point.shape == (2,), "the saddle is a point of two angles")
     slope = np.abs([np.sin(point[0]) * np.cos(point[1]), np.cos(point[0]) * np.sin(point[1])])
@@ -45,28 +49,32 @@ def _hessian_by_hand(hessian, saddle):
 
 
 def _plateau(variance):
-    found = {}
     for n_qubits, depth in ((4, 2), (4, 16), (6, 16)):
-        found[n_qubits, depth] = to_number(call(variance, n_qubits, depth, what="variance"))
-        ratio = found[n_qubits, depth] / _shift_variance(n_qubits, depth)
+        found = to_number(call(variance, n_qubits, depth, what="variance"))
+        wanted = _shift_variance(n_qubits, depth)
+        slips = {
+            "is it the standard deviation?": wanted**0.5,
+            "are the angles drawn between 0 and 2 pi, and not pi?": _shift_variance(n_qubits, depth, high=torch.pi),
+            "is it the derivative by an angle in the middle?": _shift_variance(n_qubits, depth, place=-1),
+        }
+        near = [question for question, slip in slips.items() if abs(found / slip - 1) < 0.4]  # what chance can do
         fail_unless(
-            0.5 < ratio < 2,
-            f"the variance for {n_qubits} qubits at depth {depth} is too {'large' if ratio > 1 else 'small'} for what"
-            f" chance can do; is it the derivative by a middle angle, its variance and not its standard deviation,"
-            f" with all angles between 0 and 2 pi?",
+            0.5 < found / wanted < 2,
+            f"the variance for {n_qubits} qubits at depth {depth} is too {'large' if found > wanted else 'small'} for"
+            f" what chance can do; {near[0] if near else 'is the derivative taken of an output, by one angle?'}",
         )
 
 
-def _shift_variance(n_qubits: int, depth: int, samples: int = 200) -> float:
-    """Variance of the derivative by the middle angle, by the parameter-shift rule on angles of another seed."""
+def _shift_variance(n_qubits: int, depth: int, high: float = 2 * torch.pi, place: int | None = None) -> float:
+    """Variance of the derivative by an angle, the middle one, by the parameter-shift rule on angles of another seed."""
     generator = torch.Generator().manual_seed(12345)
     n_angles = ansatz.n_angles(n_qubits, depth)
-    angles = torch.rand((samples, n_angles), generator=generator) * 2 * torch.pi
+    angles = torch.rand((SAMPLES, n_angles), generator=generator) * high
     sides = []
     for shift in (torch.pi / 2, -torch.pi / 2):
         moved = angles.clone()
-        moved[:, n_angles // 2] += shift
-        features = torch.zeros(1, samples, n_qubits**2)
+        moved[:, n_angles // 2 if place is None else place] += shift
+        features = torch.zeros(1, SAMPLES, n_qubits**2)
         sides.append(engine.expectations(engine.prepare(moved, n_qubits), features, n_classes=1)[:, 0, 0])
     return ((sides[0] - sides[1]) / 2).var().item()
 
@@ -78,8 +86,13 @@ def _strides(strides, numbers):
         "one of the strides tiles the side, but leaves pixels between its patches that none of them sees",
     )
     same_set(strides, valid_strides(14, 4), "the list of strides")
-    wanted = [RunConfig(stride=int(stride), n_qubits=4, n_classes=8).n_patches for stride in to_values(strides)]
-    same(numbers, wanted, what="the list of numbers of patches")
+    configs = [RunConfig(stride=int(stride), n_qubits=4, n_classes=8) for stride in to_values(strides).ravel()]
+    sides = np.array([config.patches_per_side for config in configs])
+    slips = {
+        "is it the number of patches a side? The image has as many rows of them": sides,
+        "is a row one patch short? There is one more of them than steps between them": (sides - 1) ** 2,
+    }
+    same(numbers, sides**2, what="the list of numbers of patches", slips=slips)
 
 
 def _coverage(coverage):
@@ -117,6 +130,7 @@ def _block(block):
     slips = {
         "is RX applied before RY?": swapped,
         "are the controlled-Z gates missing?": lambda *angles: expected(*angles) * _signs(len(angles[0])),
+        PROBABILITIES: lambda *angles: expected(*angles).abs() ** 2,
     }
     same_function(block, expected, arguments, slips=slips)
 

@@ -14,6 +14,9 @@ from qpatch.landscape.planes import Plane, pca_plane, random_plane, variance_rat
 from qpatch.model.qnn import PatchQNN
 from qpatch.runs.published import reference_table
 
+CENTRED = "is the path's mean taken away?"
+SQUARED = "is it the squares that are summed? Variances are squares of lengths, and of singular values"
+
 
 def _same_picture(normalised):
     path = np.random.default_rng(8).normal(size=(20, 2)).cumsum(axis=0) * [1.0, 30.0]
@@ -36,16 +39,24 @@ def _random_plane(share):
     generator = np.random.default_rng(10)
     path = generator.normal(size=(12, 30)).cumsum(axis=0) + 5
     axes = random_plane(np.zeros(30), seed=10).axes
-    same(call(share, path, axes), variance_ratios(axes, path).sum(), what="the share of a random plane")
     principal = pca_plane(path, origin=0)
-    same(call(share, path, principal.axes), principal.ratios.sum(), what="the share of the principal plane")
+    for name, plane in (("a random plane", axes), ("the principal plane", principal.axes)):
+        slips = {
+            CENTRED: np.sum((path @ plane.T) ** 2) / np.sum(path**2),
+            SQUARED: np.linalg.norm((path - path.mean(axis=0)) @ plane.T) / np.linalg.norm(path - path.mean(axis=0)),
+        }
+        same(call(share, path, plane), variance_ratios(plane, path).sum(), what=f"the share of {name}", slips=slips)
 
 
 def _random_walk(shares):
     found = to_values(shares, "the pair of shares")
     fail_unless(found.shape == (2,), "give two shares, that of the first component and that of the second")
     walk = np.random.default_rng(11).normal(size=(51, 4000)).cumsum(axis=0)
-    same(found, pca_plane(walk, origin=0).ratios, 0.08, "the pair of shares")
+    slips = {}
+    for question, points, power in ((CENTRED, walk, 2), (SQUARED, walk - walk.mean(axis=0), 1)):
+        values = np.linalg.svd(points, compute_uv=False) ** power
+        slips[question] = values[:2] / values.sum()
+    same(found, pca_plane(walk, origin=0).ratios, 0.08, "the pair of shares", slips)
 
 
 def _highest(falling):

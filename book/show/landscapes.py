@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 from scipy.interpolate import RegularGridInterpolator
 
 from book.show import plots
+from book.show.tables import significant
 from qpatch.landscape.lines import Profile
 from qpatch.landscape.planes import Plane
 from qpatch.runs.readings import Slice, stored_slices
 from qpatch.runs.store import RunFolder
 
 LOW_COLOR, HIGH_COLOR = "#FFFFFF", "#8C8C8C"  # of surfaces: as the contour maps are shaded
-VIEW = {"elev": 32, "azim": -60}
+ELEVATION = 42  # degrees
 
 
 def draw_plane(
@@ -33,7 +34,7 @@ def draw_plane(
     if len(plane.trajectory):
         plots.draw_path(ax, plane.trajectory, best)
     ax.plot(0, 0, "+", color=plots.INK, ms=11, mew=1.2, zorder=2.5)  # below a star
-    held = f"\n{100 * plane.ratios.sum():.3g} % of the path" if len(plane.trajectory) else ""
+    held = f"\n{significant(100 * plane.ratios.sum())} % of the path" if len(plane.trajectory) else ""
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), title=title or plane.name + held)
     ax.set(xlabel="along axis 1", ylabel="along axis 2")
     return ax
@@ -45,7 +46,8 @@ def draw_slices(figure: Figure, run: RunFolder) -> Figure:
     levels = plots.contour_levels(np.stack([each.loss for each in slices]))
     axes = figure.subplots(2, 2, sharex=True, sharey=True)
     for ax, each in zip(axes.flat, slices, strict=True):
-        held = f"{100 * each.ratios.sum():.2g} % of the path, {100 * each.of_most:.2g} % of the curvature"
+        path, curvature = (significant(100 * share, 2) for share in (each.ratios.sum(), each.of_most))
+        held = f"{path} % of the path, {curvature} % of the curvature"
         draw_plane(ax, each, each.x, each.y, each.loss, levels, each.best, title=f"{each.name}\n{held}")
         ax.set_aspect("equal")
         ax.label_outer()
@@ -71,9 +73,15 @@ def draw_surface(ax: Axes, plane: Plane, x, y, loss, best: int | None = None, ti
     ax.set(xlabel="along axis 1", ylabel="along axis 2", zlabel="loss", title=title or plane.name)
     for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
         axis.set_pane_color((1, 1, 1, 0))
-    ax.view_init(**VIEW)
+    ax.view_init(elev=ELEVATION, azim=viewpoint(loss))
     ax.set_box_aspect(None, zoom=0.86)  # room for the labels
     return ax
+
+
+def viewpoint(loss) -> int:
+    """Azimuth in degrees from which a surface ``(len(y), len(x))`` is seen: over its lowest corner, past no hill."""
+    corners = {-45: loss[0][-1], 45: loss[-1][-1], 135: loss[-1][0], -135: loss[0][0]}
+    return min(corners, key=corners.get)
 
 
 def path_heights(plane: Plane, x, y, loss) -> np.ndarray:
@@ -101,3 +109,11 @@ def draw_profile(ax: Axes, profile: Profile, color: str = plots.INK, ls: str = "
     ax.set(xlabel="distance along the line" if in_length else "t", ylabel="loss")
     ax.legend()
     return ax
+
+
+def random_walk_ratios(steps: int, size: int) -> np.ndarray:
+    """Variance ratios ``(steps,)`` of the principal components of a walk of independent normal steps, descending."""
+    walk = np.cumsum(np.random.default_rng(0).normal(size=(steps, size)), axis=0)
+    walk = np.concatenate([np.zeros((1, size)), walk])
+    squares = np.linalg.svd(walk - walk.mean(axis=0), compute_uv=False)[:steps] ** 2
+    return squares / squares.sum()

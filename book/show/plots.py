@@ -40,7 +40,9 @@ STYLE = {
     "grid.color": GRID_COLOR,
     "grid.linewidth": 0.6,
     "font.size": 10.5,
-    "legend.frameon": False,
+    "legend.frameon": True,  # text that a curve crosses stays legible
+    "legend.framealpha": 0.85,
+    "legend.edgecolor": "none",
     "lines.linewidth": 1.8,
     "svg.hashsalt": "qpatch",  # the same figure gives the same file
 }
@@ -159,8 +161,9 @@ def use_log_scale(ax: Axes) -> Axes:
 
 
 def share_legend(fig: Figure) -> None:
-    """One legend below all axes of a figure, each label once, in place of their own."""
+    """One legend below all axes of a figure, each label once, in place of their own; beside the paper's are ours."""
     entries = {label: handle for ax in fig.axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    entries = {f"{label} (ours)" if f"{label} (paper)" in entries else label: found for label, found in entries.items()}
     for own in filter(None, [ax.get_legend() for ax in fig.axes]):
         own.remove()
     if entries:
@@ -177,7 +180,7 @@ def draw_epochs(ax: Axes, table, column: str, label: str = "") -> Axes:
             label=f"{n_patches} patches" if depth == deepest[n_patches] else None,
         )  # fmt: skip
     ax.set(xlabel="epoch", ylabel=label or column.replace("_", " "))
-    ax.legend()
+    ax.legend(title="darker: deeper" if len(depths) > 1 else None, title_fontsize=9)
     return use_epoch_ticks(ax, table["epoch"].max())
 
 

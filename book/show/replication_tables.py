@@ -9,6 +9,8 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from book.show.tables import COLUMNS, HEADINGS, MISSING, TIMES, formatted, line, plain, worded
+from qpatch.runs.stages import STAGES
+from qpatch.runs.store import RunFolder
 from qpatch.runs.variants import STANDARD, VARIANTS
 from qpatch.study.claims import CLAIMS
 from qpatch.study.inference import ACCURACIES, LOGS
@@ -23,6 +25,18 @@ NAMES = HEADINGS | {
     "best_epoch": "Best epoch",
 }
 NO_LOG = "no log published"
+SHORT_CLAIMS = {
+    "deeper": "deeper minimum",
+    "sharper": "sharper minimum",
+    "flatter": "flatter",
+    "flatter-size": "flatter, comparable size",
+    "flatter-loss": "flatter, equal loss",
+    "accurate": "more accurate",
+    "general": "generalises better",
+    "turning": "a turn",
+    "basin": "a single basin",
+    "planar": "two components",
+}
 MANY_UNITS = 1000  # beyond, the relative difference says more
 REPORTED = ("best_epoch", "train_loss", "test_loss", "test_accuracy", "lambda_max")
 
@@ -48,19 +62,26 @@ def _parts_in(row: Mapping) -> str:
 
 
 def agreement_rows(table: pd.DataFrame) -> Styler:
-    """Numbers that are reported once a run, of an agreement table: published, ours, differences, units."""
+    """Numbers that are reported once a run, of an agreement table: published, ours, differences, units.
+
+    The paper's and ours have the decimals of the tables of the book, extents two.
+    """
     per_cent = (100 * table["difference"] / table["published"].abs()).where(table["quantity"] != "best_epoch")
     columns = {
         "Patches": "{n_patches}",
         "Depth": "{depth}",
         "Quantity": lambda row: NAMES[row["quantity"]],
-        "Paper": "{published:.6g}",
-        "Ours": "{ours:.6g}",
+        "Paper": lambda row: _reported(row, "published"),
+        "Ours": lambda row: _reported(row, "ours"),
         "Difference": "{difference:.2g}",
         "Per cent": "{per_cent:.2g}",
         "Units": lambda row: f"{row['units']:,.0f}" if row["units"] <= MANY_UNITS else f"> {MANY_UNITS:,}",
     }
     return worded(table.assign(per_cent=per_cent).to_dict("records"), columns)
+
+
+def _reported(row: Mapping, side: str) -> str:
+    return formatted(row["quantity"], row[side]) if row["quantity"] in COLUMNS else f"{row[side]:.2f}"
 
 
 def member_rows(table: pd.DataFrame) -> Styler:
@@ -101,6 +122,18 @@ def membership_rows(memberships: Mapping[str, Membership]) -> Styler:
     return plain(pd.DataFrame(rows), text=True)
 
 
+def compared_files(one: RunFolder, other: RunFolder) -> dict[str, bool]:
+    """Whether each file that both runs made is the same to the last bit, by the checksums in their records.
+
+    Left out is ``history.csv``, which also holds the seconds of each epoch.
+    """
+    ours, theirs = (
+        {name: digest for stage in STAGES for name, digest in (run.record(stage) or {}).get("outputs", {}).items()}
+        for run in (one, other)
+    )
+    return {name: digest == theirs[name] for name, digest in ours.items() if name in theirs and name != "history.csv"}
+
+
 def seed_rows(table: pd.DataFrame) -> Styler:
     """Mean and standard deviation over seeds of each configuration of a table of seeds."""
     rows = []
@@ -131,7 +164,7 @@ def comparison_rows(tests: pd.DataFrame) -> Styler:
     Effects of Welch's tests are shown as factors, second over first; of accuracies in percentage points.
     """
     columns = {
-        "Claim": "{claim}",
+        "Claim": lambda row: SHORT_CLAIMS[row["claim"]],
         "Quantity": lambda row: NAMES.get(CLAIMS[row["claim"]].quantity, CLAIMS[row["claim"]].quantity),
         "From": lambda row: _short(row["first"]),
         "To": lambda row: _short(row["second"]),

@@ -67,7 +67,7 @@ def draw_density(ax: Axes, density: SpectralDensity, color: str, linear: float |
     ax.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=10 ** np.ceil(np.log10(linear))))
     ax.set_yscale("log")
     top = max(ax.get_ylim()[1], 3 * bins.counts.max())  # of all panels, where they share an axis
-    ax.set(xlabel="eigenvalue", ylabel="eigenvalues a bin", ylim=(0.3, top))
+    ax.set(xlabel="eigenvalue", ylabel="eigenvalues per bin", ylim=(0.3, top))
     return ax
 
 

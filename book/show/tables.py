@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from string import Formatter
 
@@ -9,12 +11,14 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from qpatch.config import RunConfig
 from qpatch.runs.published import reference_table
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import paper_runs, summary
 
 SHORT = 12  # characters
+LONG = 24  # rows, of a table that scrolls by itself
 MISSING = "—"
 TIMES = "\N{MULTIPLICATION SIGN}"
 COLUMNS = {  # of a summary: the heading, and how a value is printed
@@ -49,6 +53,12 @@ def formatted(column: str, value) -> str:
     return MISSING if pd.isna(value) else COLUMNS[column][1].format(value)
 
 
+def significant(value: float, digits: int = 3) -> str:
+    """A number to so many significant digits, trailing zeros among them, and never as a power of ten above one."""
+    text = f"{value:#.{digits}g}"
+    return f"{value:,.0f}" if "e+" in text else text.rstrip(".")
+
+
 # -- any table ----------------------------------------------------------------------------------------------------
 
 
@@ -57,11 +67,13 @@ def plain(table: pd.DataFrame, text: bool = False) -> Styler:
 
     Such a table gives its first column room to be read, unless all that stands there is short.
     """
-    table = table.rename_axis(columns=None)
+    table = table.rename_axis(columns=[None] * table.columns.nlevels)
     css_class = "qpatch-table"
     if text:
         short = table.empty or table.iloc[:, 0].astype(str).str.len().max() <= SHORT
         css_class += " text narrow" if short else " text"
+    if len(table) > LONG:
+        css_class += " long"
     return _styled(table.style.format(na_rep=MISSING, thousands=",", precision=2), css_class)
 
 
@@ -87,6 +99,17 @@ def _filled(template: str | Callable[[Mapping], str], row: Mapping) -> str:
         return template(row)
     names = [name for _, name, _, _ in Formatter().parse(template) if name in row]
     return MISSING if any(pd.isna(row[name]) for name in names) else template.format_map(row)
+
+
+def fields(config: RunConfig) -> Styler:
+    """Every field of a configuration with its value, and what it is in the words of the class."""
+    said = inspect.cleandoc(RunConfig.__doc__).partition("Attributes:")[2]
+    found = re.findall(r"^    ([a-z_, ]+): (.*(?:\n        .*)*)", said, flags=re.MULTILINE)
+    meaning = {name: re.sub(r"\s+", " ", text) for names, text in found for name in names.split(", ")}
+    rows = [
+        {"Field": name, "Value": str(value), "What it is": meaning[name]} for name, value in config.to_dict().items()
+    ]
+    return plain(pd.DataFrame(rows), text=True)
 
 
 # -- runs beside the paper ----------------------------------------------------------------------------------------
@@ -151,7 +174,7 @@ SPECTRUM = {
     "Images": "{images_used:,}",
     "λ max": "{lambda_max:.4g}",
     "PyHessian": "{power_iteration:.4g}",
-    "λ min": "{lambda_min:.3g}",
+    "λ min": lambda record: significant(record["lambda_min"]),
     "Outliers": "{outliers} of {parameters[k]}",
     "Trace": "{trace:.4g}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{trace_error:.3g}",
     "Products": lambda record: str(sum(record["products"].values())),
@@ -188,13 +211,13 @@ def slices(runs: Sequence[RunFolder]) -> Styler:
     for run in runs:
         record = run.record("slices")
         held = {
-            f"{name}, {what} (%)": f"{100 * share:.3g}"
+            (f"{name}, %", what): significant(100 * share)
             for name, plane in record["planes"].items()
-            for what, share in (("of the path", sum(plane["ratios"])), ("of the most", plane["of_most"]))
+            for what, share in (("of path", sum(plane["ratios"])), ("of most", plane["of_most"]))
             if name != "random, by QNN"
         }
         barrier = max(line["barrier"] for line in record["lines"].values())
-        lines[run] = held | {"Barrier": f"{barrier:.2g}"}
+        lines[run] = held | {("Barrier", ""): significant(barrier, 2)}
     return _by_run(lines)
 
 
@@ -203,7 +226,10 @@ def _by_run(lines: Mapping[RunFolder, dict[str, str]]) -> Styler:
     sizes = {HEADINGS[name]: name for name in ("n_qubits", "n_patches", "depth")}
     rows = [{head: str(getattr(run.config, name)) for head, name in sizes.items()} | lines[run] for run in lines]
     table = pd.DataFrame(rows)
-    return plain(table.drop(columns="Qubits") if table["Qubits"].nunique() == 1 else table, text=True)
+    table = table.drop(columns="Qubits") if table["Qubits"].nunique() == 1 else table
+    if any(isinstance(name, tuple) for name in table):
+        table.columns = pd.MultiIndex.from_tuples(name if isinstance(name, tuple) else (name, "") for name in table)
+    return plain(table, text=True)
 
 
 def participation_ratio(shares: np.ndarray) -> float:

@@ -16,8 +16,8 @@ from book.site.reports import report_title
 from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import summary
 
-TABLE_COLUMNS = ("n_qubits", "n_train", "stride", "n_patches", "depth", "n_parameters")
-TABLE_COLUMNS += ("best_epoch", "train_loss", "test_loss", "test_accuracy", "lambda_max", "pc1_ratio", "pc2_ratio")
+TABLE_COLUMNS = ("n_qubits", "n_train", "n_patches", "depth")  # with the results, what the column of a page holds
+TABLE_COLUMNS += ("best_epoch", "train_loss", "test_loss", "test_accuracy", "lambda_max", "pc_ratio")
 
 
 def patch_explorer(data: dict) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from book.show import plots, tables
-from book.show.landscapes import path_heights
+from book.show.landscapes import path_heights, viewpoint
 from book.show.spectra import symlog_edges
 from book.site.reports import report_title
 from qpatch.config import RunConfig, valid_strides
@@ -177,6 +177,7 @@ def _landscape(run: RunFolder) -> dict | None:
         "path": rounded(np.column_stack([landscape.trajectory / units, heights]).T),
         "best": landscape.best,
         "ratios": rounded(landscape.ratios, 3),
+        "azimuth": viewpoint(landscape.loss),
         "levels": rounded([levels[0], levels[-1], levels[1] - levels[0]]),
     }
 

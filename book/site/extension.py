@@ -7,6 +7,7 @@
 * Every chapter can be downloaded as an executed notebook.
 * Links to the repository and launch buttons appear where the environment names the repository's address.
 * The site's address leads to the title page.
+* Sources and results lie beside the pages as archives, and a release names where it comes from.
 * What the theme leaves unnamed or misnamed for screen readers is put right.
 """
 
@@ -31,6 +32,7 @@ from book.site.myst import collect_labels
 
 REPOSITORY_VARIABLE = "QPATCH_REPOSITORY_URL"
 BRANCH_VARIABLE = "QPATCH_REPOSITORY_BRANCH"
+RELEASE_VARIABLE, PDF_VARIABLE = "QPATCH_RELEASE", "QPATCH_PDF"
 EXPLORER_SCRIPTS = ("explorer.js", "patch_explorer.js", "run_explorer.js", "run_table.js")  # in this order
 LAB_ENGINE, LAB_VIEW = "digits physics training curvature worker", "charts views pad story address team lab"
 LAB_SCRIPTS = tuple(f"lab/{part}.js" for part in f"{LAB_ENGINE} {LAB_VIEW}".split())  # likewise
@@ -54,6 +56,7 @@ def setup(app: Sphinx) -> dict:
     leave_out_thebe(app)
     app.add_config_value("qpatch_executed", {}, "")  # file of the outputs of each chapter
     # 400: before the table of contents is read, at the default priority of 500.
+    app.connect("config-inited", check_release, priority=200)
     app.connect("config-inited", link_repository, priority=300)  # chapters name the repository, too
     app.connect("config-inited", execute_notebooks, priority=400)
     app.connect("builder-inited", read_executed, priority=600)  # after myst-nb has made its configuration
@@ -65,6 +68,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("build-finished", ship_lab)
     app.connect("build-finished", write_front_door)
     app.connect("build-finished", write_downloads)
+    app.connect("build-finished", ship_archives)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -129,6 +133,13 @@ def repository_address(given: str) -> str:
             f"{REPOSITORY_VARIABLE} is {given!r}; write it as https://host/owner/name, or leave it empty"
         )
     return f"{scheme or 'https'}://{host}/{path}"
+
+
+def check_release(app: Sphinx, config: Config) -> None:
+    """Refuse to build a site for the public that tells its readers neither where it comes from nor where its PDF is."""
+    lacking = [name for name in (REPOSITORY_VARIABLE, PDF_VARIABLE) if not os.environ.get(name, "").strip()]
+    if os.environ.get(RELEASE_VARIABLE) and lacking:
+        raise ExtensionError(f"{RELEASE_VARIABLE} asks for a release, and {' and '.join(lacking)} is empty; set it")
 
 
 def link_repository(app: Sphinx, config: Config) -> None:
@@ -224,6 +235,14 @@ def write_front_door(app: Sphinx, error: Exception | None) -> None:
     if error is None and app.builder.format == "html":
         text = FRONT_DOOR.format(page=app.config.master_doc, title=html.escape(app.config.html_title))
         (Path(app.outdir) / "index.html").write_text(text, encoding="utf-8")
+
+
+def ship_archives(app: Sphinx, error: Exception | None) -> None:
+    """Lay the archives that the pages link beside them; see `book.site.archives`."""
+    from book.site import archives
+
+    if error is None and app.builder.format == "html":
+        archives.write_archives(Path(app.outdir))
 
 
 def ship_lab(app: Sphinx, error: Exception | None) -> None:

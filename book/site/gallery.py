@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from plotly.utils import PlotlyJSONEncoder
 
 from book.show import plots
-from book.site.interactive import SURFACE_HEIGHT, landscape_figure
+from book.site.interactive import PLOTLY, SURFACE_HEIGHT, landscape_figure
 from qpatch.runs.readings import Landscape
 
 TURNS = {"Turn left": (-1, 0), "Turn right": (1, 0), "Look from higher": (0, 1), "Look from lower": (0, -1)}
@@ -26,7 +26,8 @@ SCRIPT = """(() => {
   if (!window.Plotly) return;
   let drawn = null;
   const show = () => {
-    const {data, about} = runs[choice.value];
+    const {data, about, camera} = runs[choice.value];
+    layout.scene.camera = camera;
     root.querySelector("p").textContent = about;
     plot.setAttribute("aria-label", about);
     drawn = Plotly.react(plot, data, layout, config);
@@ -55,13 +56,16 @@ def landscape_chooser(landscapes: Mapping[str, Landscape], name: str = "landscap
     """
     figures = {label: landscape_figure(landscape) for label, landscape in landscapes.items()}
     runs = [
-        {"data": figure.data, "about": f"Loss surface of {label}; {_extent(landscapes[label])}"}
+        {
+            "data": figure.data,
+            "about": f"Loss surface of {label}; {_extent(landscapes[label])}",
+            "camera": figure.layout.scene.camera.to_plotly_json(),
+        }
         for label, figure in figures.items()
     ]
     layout = next(iter(figures.values())).update_layout(template="none").layout.to_plotly_json()
     layout |= {"height": SURFACE_HEIGHT, "paper_bgcolor": "white", "font": {"color": plots.INK}, "uirevision": name}
-    config = {"displaylogo": False, "responsive": True}
-    stored = json.dumps({"runs": runs, "layout": layout, "config": config}, cls=PlotlyJSONEncoder)
+    stored = json.dumps({"runs": runs, "layout": layout, "config": PLOTLY}, cls=PlotlyJSONEncoder)
     stored = stored.replace("</", "<\\/")  # nothing in it ends the script element
     options = "".join(f'<option value="{row}">{html.escape(label)}</option>' for row, label in enumerate(figures))
     buttons = "".join(

@@ -12,10 +12,12 @@ import plotly.graph_objects as go
 from matplotlib.colors import to_hex
 
 from book.show import plots
-from book.show.landscapes import HIGH_COLOR, LOW_COLOR, path_heights
+from book.show.landscapes import HIGH_COLOR, LOW_COLOR, path_heights, viewpoint
 from qpatch.landscape.planes import Plane
 
 SURFACE_HEIGHT = 440  # in CSS pixels
+# A wheel over a figure scrolls the page; nothing is sent to another host.
+PLOTLY = {"displaylogo": False, "responsive": True, "scrollZoom": False, "modeBarButtonsToRemove": ["sendChartToCloud"]}
 
 
 def landscape_surface(landscape, description: str) -> str:
@@ -65,7 +67,9 @@ def _surface(grid, path, best: int | None, labels: tuple[str, str]) -> go.Figure
     names = dict(zip(("xaxis", "yaxis", "zaxis"), (*labels, "loss"), strict=True))
     axis = {"gridcolor": plots.GRID_COLOR, "showbackground": False, "zeroline": False}
     axes = {key: axis | {"title": {"text": name}} for key, name in names.items()}
-    camera = {"eye": {"x": 1.5, "y": -1.5, "z": 1.1}, "center": {"x": 0, "y": 0, "z": -0.15}}
+    azimuth = np.radians(viewpoint(loss))
+    eye = {"x": 1.9 * np.cos(azimuth), "y": 1.9 * np.sin(azimuth), "z": 1.6}
+    camera = {"eye": eye, "center": {"x": 0, "y": 0, "z": -0.15}}
     figure.update_layout(
         scene=axes | {"camera": camera, "aspectmode": "cube"}, showlegend=False, margin={"l": 0, "r": 0, "t": 0, "b": 0}
     )
@@ -87,5 +91,5 @@ def _path(path: np.ndarray, best: int | None, labels: tuple[str, str]) -> go.Sca
 
 def _page(figure: go.Figure, description: str, height: int) -> str:
     figure.update_layout(height=height, paper_bgcolor="white", font={"color": plots.INK})
-    body = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False, "responsive": True})
+    body = figure.to_html(full_html=False, include_plotlyjs=False, config=PLOTLY)
     return f'<div class="qpatch-interactive" role="group" aria-label="{html.escape(description)}">{body}</div>'

@@ -20,8 +20,9 @@ from book.show import plots
 from qpatch.config import RunConfig
 from qpatch.curvature.loss import LossCurvature
 from qpatch.curvature.power import power_iteration
-from qpatch.data import Dataset, Split, data_folder, pool, read_raw, stratified_batches
+from qpatch.data import Dataset, Split, data_folder, pool, stratified_batches
 from qpatch.files import write_atomically
+from qpatch.idx import read_raw
 from qpatch.model.flat import flat_parameters, follow, move_to
 from qpatch.model.qnn import PatchQNN
 from qpatch.model.training import Epoch, Trainer, evaluate

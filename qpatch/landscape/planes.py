@@ -194,11 +194,3 @@ def _scaled(trajectory: np.ndarray) -> tuple[np.ndarray, float]:
         raise ValueError("the trajectory holds values that are not finite; drop the diverged epochs")
     unit = 1.0 if largest == 0 or 1e-100 < largest < 1e100 else largest
     return trajectory / unit, unit
-
-
-def random_walk_ratios(steps: int, size: int) -> np.ndarray:
-    """Variance ratios ``(steps,)`` of the principal components of a walk of independent normal steps, descending."""
-    walk = np.cumsum(np.random.default_rng(0).normal(size=(steps, size)), axis=0)
-    walk = np.concatenate([np.zeros((1, size)), walk])
-    squares = np.linalg.svd(walk - walk.mean(axis=0), compute_uv=False)[:steps] ** 2
-    return squares / squares.sum()

@@ -32,9 +32,10 @@ def stored_runs(root: Path | None = None) -> list[RunFolder]:
 
 
 def all_runs(root: Path | None = None) -> list[RunFolder]:
-    """All runs, begun or damaged ones too: most qubits first, then fewest patches, then depth, then seed."""
+    """All runs, begun or damaged too: the paper's first, then by qubits (most first), patches, depth and seed."""
     runs = [run for folder in sorted((root or results_folder()).glob("*")) if (run := run_in(folder))]
-    return sorted(runs, key=lambda run: (-run.config.n_qubits, run.config.n_patches, run.config.depth, run.run_id))
+    runs.sort(key=lambda run: (-run.config.n_qubits, run.config.n_patches, run.config.depth, run.run_id))
+    return sorted(runs, key=lambda run: not run.config.is_paper_run)
 
 
 def summary(runs: list[RunFolder]) -> pd.DataFrame:

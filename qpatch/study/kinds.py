@@ -99,7 +99,8 @@ class Claim:
             return "does not hold"
         if against:
             return f"does not hold throughout: {held} of {len(rows)} comparisons for it, {against} against"
-        return f"holds in {held} of {len(rows)} comparisons, the others undecided" if held else "undecided"
+        rest = f"the other{'s' if len(rows) > held + 1 else ''} undecided"
+        return f"holds in {held} of {len(rows)} comparisons, {rest}" if held else "undecided"
 
     def _row(self, test: Test, first: str = "all", second: str | None = None, step: int = 0, **others) -> dict:
         named = {"claim": self.name, "step": step, "first": first, "second": second or first}

@@ -1,4 +1,4 @@
-"""The outcome of a planned comparison, and what a plan can see: `book/replication/plan.md`."""
+"""The outcome of a planned comparison: `book/replication/plan.md`."""
 
 import numpy as np
 from scipy import stats
@@ -38,24 +38,3 @@ def outcome(test: Test, p_holm: float, rises: bool, bound: float) -> str:
     if not p_holm < LEVEL:
         return "undecided"
     return "holds" if (test.effect > 0) == rises else "does not hold"
-
-
-def power(n: int, spread: float, effect: float, level: float = LEVEL) -> float:
-    """Probability that a t-test of two samples of ``n`` of one spread finds a difference at a two-sided level."""
-    freedom, shift = 2 * n - 2, effect / (spread * (2 / n) ** 0.5)
-    hurdle = stats.t.ppf(1 - level / 2, freedom)
-    return float(stats.nct.sf(hurdle, freedom, shift) + stats.nct.cdf(-hurdle, freedom, shift))
-
-
-def power_of_size(n: int, spread: float, bound: float) -> float:
-    """Probability that two equal configurations, of one spread, are found to differ by less than a bound.
-
-    That is, that the difference of means lies within ``bound - t s sqrt(2 / n)``, averaged over the law of s.
-    """
-    freedom, error = 2 * n - 2, spread * (2 / n) ** 0.5
-    hurdle = stats.t.ppf(1 - LEVEL, freedom)
-
-    def found(scale):
-        return 2 * stats.norm.cdf(np.maximum(bound / error - hurdle * scale, 0)) - 1
-
-    return float(stats.chi(freedom, scale=freedom**-0.5).expect(found))

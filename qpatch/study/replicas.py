@@ -56,18 +56,6 @@ def distinct(members: dict[str, RunFolder]) -> dict[str, list[str]]:
     return {names[0]: names for names in groups.values()}
 
 
-def compared_files(one: RunFolder, other: RunFolder) -> dict[str, bool]:
-    """Whether each file that both runs made is the same to the last bit, by the checksums in their records.
-
-    Left out is ``history.csv``, which also holds the seconds of each epoch.
-    """
-    ours, theirs = (
-        {name: digest for stage in STAGES for name, digest in (run.record(stage) or {}).get("outputs", {}).items()}
-        for run in (one, other)
-    )
-    return {name: digest == theirs[name] for name, digest in ours.items() if name in theirs and name != "history.csv"}
-
-
 def parting(ours: pd.DataFrame, theirs: pd.DataFrame, bar: float = PARTED) -> tuple[int, int] | None:
     """Epoch and iteration of the first mini-batch whose losses differ by more than ``bar``; None where none does."""
     where = apart(ours, theirs, bar)

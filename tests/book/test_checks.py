@@ -34,6 +34,14 @@ def test_every_check_belongs_to_an_exercise_and_the_other_way_round():
     assert set(CHECKS) == set(CHECKED)
 
 
+@pytest.mark.parametrize("label", CHECKED)
+def test_every_answer_is_named_in_the_question(label):
+    exercise = EXERCISES[label]
+    words = "\n".join(lines for kind, lines in exercise.question if kind == "text")
+    names = re.search(rf'check\("{label}", (.*)\)', exercise.check)[1].split(", ")
+    assert all(re.search(rf"`{name}\b", words) for name in names)
+
+
 @functools.cache
 def _given(label: str) -> tuple[dict, float]:
     """The names that the given code binds, in a namespace of its own, and the processor time."""
@@ -247,6 +255,13 @@ def _y_first(theta1: float, theta2: float) -> np.ndarray:
     return np.array([c1 * c2 - 1j * s1 * s2, c1 * s2 - 1j * s1 * c2])
 
 
+def _walk_shares(power: int = 2, centred: bool = True) -> np.ndarray:
+    """The first two shares of a random walk by its singular values, as a reader takes them."""
+    walk = np.random.default_rng(5).normal(size=(51, 10_000)).cumsum(axis=0)
+    values = np.linalg.svd(walk - centred * walk.mean(axis=0), compute_uv=False) ** power
+    return values[:2] / values.sum()
+
+
 def _adam_with_epsilon_inside(gradients: np.ndarray, rates: np.ndarray) -> np.ndarray:
     """Adam's path for sqrt(v + eps) in the place of sqrt(v) + eps."""
     steps = np.arange(1, len(gradients) + 1)
@@ -276,11 +291,22 @@ def test_mistakes_on_the_way_to_a_right_answer_are_named():
         return published[f"trajectory_pc{side}_max"] - published[f"trajectory_pc{side}_min"]
 
     plain = np.corrcoef(published["initial_lr"], published["depth"])[0, 1]
-    state = _solved("ex-one-qubit")[0]["state"]
+    state, hessian = _solved("ex-one-qubit")[0]["state"], _solved("ex-hessian-by-hand")[0]["hessian"]
+    strides, variance = _solved("ex-strides")[0], _solved("ex-plateau")[0]["variance"]
     factor, largest = _solved("ex-same-size")[0]["factor"], _solved("ex-power")[0]["largest"]
     cases = [
         ("ex-one-qubit", (lambda a, b: state(2 * a, 2 * b),), "half the angle"),
         ("ex-one-qubit", (_y_first,), "The gate that acts first stands on the right"),
+        ("ex-one-qubit", (lambda a, b: np.abs(state(a, b)) ** 2,), "are these probabilities"),
+        ("ex-block", (lambda x, y: np.abs(block(x, y)) ** 2,), "are these probabilities"),
+        ("ex-hessian-by-hand", (lambda *theta: hessian(*theta) * [[1, -1], [-1, 1]], (0, 0)), "sign off the diagonal"),
+        ("ex-strides", (strides["strides"], np.sqrt(strides["numbers"])), "the number of patches a side"),
+        ("ex-strides", (strides["strides"], (np.sqrt(strides["numbers"]) - 1) ** 2), "one patch short"),
+        ("ex-random-walk", (_walk_shares(power=1),), "is it the squares that are summed"),
+        ("ex-random-walk", (_walk_shares(centred=False),), "is the path's mean taken away"),
+        ("ex-random-plane", (lambda path, axes: np.sum((path @ axes.T) ** 2) / np.sum(path**2),), "mean taken away"),
+        ("ex-plateau", (lambda n, d: variance(n, d) ** 0.5,), "is it the standard deviation"),
+        ("ex-plateau", (lambda n, d: 100 * variance(n, d),), "is the derivative taken of an output"),
         ("ex-same-size", (1 / factor,), "is the reciprocal of what it should be"),
         ("ex-power", (lambda *given: largest(*given) * 0.99,), "are these enough products"),
         ("ex-adam", (_adam_with_epsilon_inside,), "outside the root"),

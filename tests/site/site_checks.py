@@ -34,6 +34,20 @@ INSPECT = r"""() => {
   for (const math of all(".math"))
     if (!math.querySelector("mjx-container")) problems.push(`formula not set: ${math.textContent.slice(0, 80)}`);
   const width = document.documentElement.clientWidth;
+  const cut = (element, room) => element.getBoundingClientRect().width > room.getBoundingClientRect().width + 1;
+  for (const formula of all("mjx-container[display] > mjx-math"))
+    if (width > 1000 && cut(formula, formula.parentElement))
+      problems.push(`formula cut at ${width} px: ${formula.parentElement.textContent.slice(0, 60)}`);
+  for (const table of all(".cell_output table, .pst-scrollable-table-container > table, .qpatch-runs-frame > table"))
+    if (width > 1000 && cut(table, table.parentElement))
+      problems.push(`table cut at ${width} px: ${table.textContent.trim().replace(/\s+/g, " ").slice(0, 60)}`);
+  const regions = ".cell_output .text_html, .qpatch-frame > div, .pst-scrollable-table-container, .qpatch-runs-frame";
+  for (const region of all(regions))
+    if (region.scrollWidth > region.clientWidth + 1 && !region.matches(".qpatch-more"))
+      problems.push(`is cut without a hint: ${(region.textContent.trim() || region.innerHTML).slice(0, 60)}`);
+  for (const stop of all("span.math[tabindex='0']"))
+    if (!cut(stop.querySelector("mjx-math"), stop))
+      problems.push(`tab stop at a formula that is whole: ${stop.textContent}`);
   if (document.documentElement.scrollWidth > width + 1) {
     const wide = all("body *").filter(element => element.getBoundingClientRect().right > width + 1);
     const tags = wide.slice(-3).map(element => element.cloneNode(false).outerHTML.slice(0, 80));

@@ -7,7 +7,7 @@ import pytest
 from myst_nb.core.read import is_myst_markdown_notebook
 from nbclient import NotebookClient
 
-from book.site.exercises import pages
+from book.site.exercises import exercises_of, pages
 from qpatch.files import PROJECT
 
 SITE = PROJECT / "_build" / "html"
@@ -18,6 +18,10 @@ EXECUTED = "book/paper/introduction.ipynb"  # by the build, too, but in the book
 
 def read(name: str) -> nbformat.NotebookNode:
     return nbformat.read(SOURCES / name, as_version=4)
+
+
+def to_type_in(cell) -> bool:
+    return bool({"given", "stub", "check"} & set(cell.metadata.get("tags", [])))
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
@@ -56,9 +60,17 @@ def test_every_chapter_and_report_has_a_notebook():
 @pytest.mark.parametrize("name", [name for name in NOTEBOOKS if "/notebooks/" not in name])
 def test_notebook_is_executed(name):
     """Every cell in order, as the book shows it; those of the study are executed by `qpatch run`."""
-    code = [cell for cell in read(name).cells if cell.cell_type == "code"]
+    code = [cell for cell in read(name).cells if cell.cell_type == "code" and not to_type_in(cell)]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     assert any(cell.outputs for cell in code)
+
+
+def test_every_exercise_has_a_place_to_type_in():
+    for page in pages():
+        exercises = [exercise for exercise in exercises_of(page) if exercise.check]
+        cells = read(page.relative_to(PROJECT).with_suffix(".ipynb").as_posix()).cells if exercises else []
+        stubs = {tag for cell in cells if to_type_in(cell) for tag in cell.metadata["tags"]}
+        assert {exercise.label for exercise in exercises} <= stubs
 
 
 def test_downloaded_notebook_runs_in_another_folder(tmp_path):

@@ -1,17 +1,40 @@
 """Every reference within the built book leads somewhere, and the check of it notices those that do not."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
+from lxml import html
 from site_links import broken_links, site_pages
 
 SITE = Path(__file__).parents[2] / "_build" / "html"
+OUTPUTS = "//table[contains(@class, 'qpatch-table')]//text() | //figcaption//text() | //main//p//text()"
+COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 
 
 def test_every_reference_within_the_book_leads_somewhere():
     assert len(site_pages(SITE)) > 1
     broken = broken_links(SITE)
     assert not broken, "\n".join(broken)
+
+
+@pytest.mark.parametrize(
+    ("words", "page"),
+    [("own images", "book/teach/rerun"), ("lambda max", "book/paper/curvature"), ("why 100", "book/paper/patches")],
+)
+def test_the_search_knows_the_words_of_readers(words, page):
+    """Entries of the index count for more than words of a text."""
+    index = json.loads(re.fullmatch(r"Search\.setIndex\((.*)\)", (SITE / "searchindex.js").read_text(), re.DOTALL)[1])
+    assert page in [index["docnames"][entry[0]] for entry in index["indexentries"][words]]
+
+
+def test_no_number_is_written_as_a_power_of_ten_above_a_hundred():
+    """As 1e+02 for 100: in texts, and in figures, whose letters stand in comments beside their shapes."""
+    wrong = re.compile(r"\de\+\d\d")
+    texts = {page: " ".join(html.parse(SITE / page).getroot().xpath(OUTPUTS)) for page in site_pages(SITE)}
+    texts |= {path.name: "".join(COMMENT.findall(path.read_text())) for path in (SITE / "_images").glob("*.svg")}
+    assert not {name: wrong.search(text)[0] for name, text in texts.items() if wrong.search(text)}
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def address():
         yield address
 
 
-@pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 390)], ids=["light-wide", "dark-phone"])
+@pytest.mark.parametrize(("dark", "width"), [(False, 1400), (True, 390)], ids=["light-wide", "dark-phone"])
 @pytest.mark.parametrize("page", PAGES)
 def test_page(browser, address, page, dark, width):
     problems = find_problems(browser, f"{address}/{page}", dark=dark, width=width)

@@ -63,6 +63,14 @@ def test_sound_page(problems_of, dark, width):
         ("<div class='plotly-graph-div' id='plot'></div>", "interactive figure not drawn: plot"),
         (r"<span class='math'>\(x\)</span>", r"formula not set: \(x\)"),
         (
+            "<span class='math' tabindex='0'><mjx-container><mjx-math>x</mjx-math></mjx-container></span>",
+            "tab stop at a formula that is whole: x",
+        ),
+        (
+            "<div class='cell_output'><div class='text_html' style='overflow: auto'><p style='width: 900px'>x",
+            "is cut without a hint: x",
+        ),
+        (
             "<pre class='wide' style='width: 800px'>x</pre>",
             "scrolls horizontally at 390 px, for example because of <pre",
         ),
@@ -70,6 +78,22 @@ def test_sound_page(problems_of, dark, width):
 )
 def test_broken_page(problems_of, body, expected):
     problems = problems_of(body)
+    assert any(problem.startswith(expected) for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (
+            "<mjx-container display='true'><mjx-math style='display: block; width: 1500px'>x",
+            "formula cut at 1400 px: x",
+        ),
+        ("<div class='cell_output'><div><table><tr><td style='min-width: 1500px'>x", "table cut at 1400 px: x"),
+    ],
+)
+def test_what_is_cut_on_a_wide_screen(problems_of, body, expected):
+    style = "<style>body { overflow: hidden } mjx-container { display: block; overflow: auto }</style>"
+    problems = problems_of(f"{style}{body}", width=1400)
     assert any(problem.startswith(expected) for problem in problems), problems
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from book.show.power import power, power_of_size
 from qpatch.study.inference import welch_of_logs
-from qpatch.study.outcomes import outcome, p_of_size, power, power_of_size
+from qpatch.study.outcomes import outcome, p_of_size
 
 BOUND = np.log(1.25)
 

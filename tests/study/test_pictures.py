@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers import MACHINE, TINY, store_hessian, store_landscape, store_slices, store_training
 
-from qpatch.landscape.planes import random_walk_ratios
+from book.show.landscapes import random_walk_ratios
 from qpatch.runs.stages import STAGES
 from qpatch.study import measures
 

@@ -10,6 +10,7 @@ from helpers import MACHINE, TINY, store_hessian, store_landscape, store_trainin
 from scipy import stats
 from typer.testing import CliRunner
 
+from book.show.replication_tables import compared_files
 from qpatch.cli import app
 from qpatch.config import ConfigError, RunConfig
 from qpatch.engine.compiled import takes
@@ -128,13 +129,13 @@ def test_members_part_at_the_first_mini_batch_beyond_the_bar():
 def test_members_are_compared_file_by_file_where_both_have_one():
     same, other = store_member("repeat", LOSSES), store_member("again", LOSSES)
     store_hessian(same, [3.0, 4.0])
-    assert replicas.compared_files(same, other) == {
+    assert compared_files(same, other) == {
         "iterations.csv": True, "best.safetensors": True, "trajectory.safetensors": True
     }  # fmt: skip
     store_hessian(other, [3.0, 4.0000001])
-    assert replicas.compared_files(same, other)["eigenvalue.csv"] is False
+    assert compared_files(same, other)["eigenvalue.csv"] is False
     parted = store_member("double", LOSSES, 4)
-    assert replicas.compared_files(same, parted)["iterations.csv"] is False
+    assert compared_files(same, parted)["iterations.csv"] is False
 
 
 def test_the_table_has_the_reported_numbers_of_every_member():

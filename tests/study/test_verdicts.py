@@ -172,7 +172,7 @@ def test_some_for_and_some_against():
     ]
     tests = pd.DataFrame(rows, columns=["claim", "step", "outcome"])
     assert verdict_of("sharper", tests) == "does not hold throughout: 1 of 2 comparisons for it, 1 against"
-    assert verdict_of("flatter", tests) == "holds in 1 of 2 comparisons, the others undecided"
+    assert verdict_of("flatter", tests) == "holds in 1 of 2 comparisons, the other undecided"
 
 
 def test_one_trajectory_below_the_level_is_enough_against_it(tmp_path):
