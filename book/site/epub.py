@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 
 from docutils import nodes
@@ -25,6 +26,7 @@ from qpatch.files import PROJECT
 BUILDER = [Path(sys.executable).parent / "jupyter-book", "build", ".", "-n", "--keep-going"]
 BUILDER += ["--builder", "custom", "--custom-builder", "epub"]
 NAME = "qpatch"
+ENTITY = re.compile(r"&(?!lt;|gt;|amp;|quot;)\w+;")  # which XHTML has not
 UNKNOWN = {r"\\dots(?![a-z])": r"\\ldots", r"\\[bB]igg?[lr]?(?![a-zA-Z])": ""}  # to docutils; MathML's brackets grow
 
 
@@ -48,7 +50,7 @@ def mathml(formula: str, block: bool = False) -> str:
         formula = re.sub(pattern, known, formula)
     if block and pick_math_environment(formula) == "align*":
         formula = f"\\begin{{aligned}}{formula}\\end{{aligned}}"
-    return tex2mathml(formula, as_block=block)
+    return ENTITY.sub(lambda entity: unescape(entity[0]), tex2mathml(formula, as_block=block))
 
 
 def visit_inline(self, node: nodes.math) -> None:
