@@ -24,12 +24,12 @@ def neighbours(page: str, root: str, below: Mapping[str, Sequence[str]]) -> tupl
         below: of each page with a table of contents, what this lists, in order.
     """
     chapters = [root, *below.get(root, ())]
-    place = next((i for i, chapter in enumerate(chapters) if page == chapter or i and page in below.get(chapter, ())), None)
-    if place is None:
+    owner = {part: chapter for chapter in chapters[1:] for part in below.get(chapter, ())}
+    owner |= {chapter: chapter for chapter in chapters}
+    if page not in owner:
         return None, None
-    before = chapters[place - 1] if place else None
-    after = chapters[place + 1] if place + 1 < len(chapters) else None
-    return (before if page == chapters[place] else chapters[place]), after
+    place, around = chapters.index(owner[page]), [None, *chapters, None]
+    return around[place] if page == owner[page] else owner[page], around[place + 2]
 
 
 def lead_to_chapters(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:

@@ -87,10 +87,12 @@ def describe(app: Sphinx, pagename: str, templatename: str, context: dict, doctr
 
 
 def description(doctree: nodes.document) -> str:
-    """What a page is about: what it says one will learn, else how it begins; at most `LONGEST` characters, no formulas."""
+    """What a page is about: what it says one will learn, else how it begins; at most `LONGEST` characters."""
     boxes = [box for box in doctree.findall(nodes.admonition) if "learn" in box["classes"]]
     for paragraph in (boxes or [doctree])[0].findall(nodes.paragraph):
-        words = "".join(part.astext() for part in paragraph.findall(nodes.Text) if not isinstance(part.parent, nodes.math))
+        words = "".join(
+            part.astext() for part in paragraph.findall(nodes.Text) if not isinstance(part.parent, nodes.math)
+        )
         return shorten(words, LONGEST, placeholder=" …")
     return ""
 

@@ -39,7 +39,8 @@ def test_every_formula_of_the_book_can_be_written(page):
 
 
 def test_a_page_is_xhtml_and_shows_what_stands_in_for_scripts():
-    body = '<p>a<br>b &nbsp;<script>x()</script></p><div class="qpatch-explorer">live</div><details><summary>v</summary>in</details>'
+    body = '<p>a<br>b &nbsp;<script>x()</script></p><div class="qpatch-explorer">live</div>'
+    body += "<details><summary>v</summary>in</details>"
     context = {"body": body}
     make_readable(SimpleNamespace(builder=SimpleNamespace(name="epub")), "page", "page.html", context, None)
     tree = etree.fromstring(context["body"])

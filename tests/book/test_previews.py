@@ -23,7 +23,9 @@ def figure(name: str) -> nodes.figure:
 def chapter():
     document = new_document("chapter", get_default_settings())
     document += nodes.paragraph(text="How it begins.")
-    document += box("learn", nodes.Text("What one  learns of "), nodes.math(text=r"\lambda"), nodes.Text('"all"\nthis.'))
+    document += box(
+        "learn", nodes.Text("What one  learns of "), nodes.math(text=r"\lambda"), nodes.Text('"all"\nthis.')
+    )
     document += [figure("first"), figure("second")]
     return document
 
@@ -68,7 +70,9 @@ def test_a_chapters_picture_is_the_one_to_remember(monkeypatch, chapter, address
 @pytest.mark.parametrize("address", ["example.org", "https://", "file:///tmp/site", "https://example.org/a b"])
 def test_what_is_no_address_is_refused(monkeypatch, address):
     monkeypatch.setenv(previews.SITE_VARIABLE, address)
-    with pytest.raises(ExtensionError, match=f"{previews.SITE_VARIABLE} is '{address}'; write it as https://host/path/"):
+    with pytest.raises(
+        ExtensionError, match=f"{previews.SITE_VARIABLE} is '{address}'; write it as https://host/path/"
+    ):
         previews.site_address()
 
 
@@ -76,7 +80,9 @@ def test_what_is_no_address_is_refused(monkeypatch, address):
 def test_the_page_for_wrong_addresses_finds_the_site(monkeypatch, tmp_path, address, base):
     monkeypatch.setenv(previews.SITE_VARIABLE, address)
     config = SimpleNamespace(root_doc="book/index", html_title="A & B")
-    previews.write_not_found(SimpleNamespace(builder=SimpleNamespace(name="html"), outdir=tmp_path, config=config), None)
+    previews.write_not_found(
+        SimpleNamespace(builder=SimpleNamespace(name="html"), outdir=tmp_path, config=config), None
+    )
     text = (tmp_path / "404.html").read_text()
     assert f'<base href="{base}">' in text
     assert 'href="book/index.html"' in text

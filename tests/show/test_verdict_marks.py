@@ -1,6 +1,5 @@
 """Verdicts to be seen from afar."""
 
-import pandas as pd
 import pytest
 from lxml import html
 
