@@ -87,8 +87,9 @@ def mark(verdict: str) -> str:
 
 def marks() -> str:
     """What each mark means, in a line of HTML."""
-    shown = [f"{mark(beginning)} {meaning}" for beginning, (_, _, meaning) in VERDICTS.items() if meaning]
-    return f'<p class="qpatch-marks">{" · ".join(shown)}</p>'
+    meant = {beginning: meaning for beginning, (_, _, meaning) in VERDICTS.items() if meaning}
+    shown = [f"<span>{mark(beginning)} {meaning}</span>" for beginning, meaning in meant.items()]
+    return f'<p class="qpatch-marks">{" ".join(shown)}</p>'
 
 
 def _styled(styler: Styler, css_class: str = "qpatch-table") -> Styler:

@@ -26,6 +26,7 @@ from qpatch.files import PROJECT
 BUILDER = [Path(sys.executable).parent / "jupyter-book", "build", ".", "-n", "--keep-going"]
 BUILDER += ["--builder", "custom", "--custom-builder", "epub"]
 NAME = "qpatch"
+OF_THE_SITE = {"book.site.extension", "book.site.order", "book.site.previews", "sphinx_tippy", "sphinx_sitemap"}
 ENTITY = re.compile(r"&(?!lt;|gt;|amp;|quot;)\w+;")  # which XHTML has not
 UNKNOWN = {r"\\dots(?![a-z])": r"\\ldots", r"\\[bB]igg?[lr]?(?![a-zA-Z])": ""}  # to docutils; MathML's brackets grow
 
@@ -34,6 +35,7 @@ def setup(app: Sphinx) -> dict:
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
     app.add_config_value("epub_math_renderer", "mathml", "epub")
     app.connect("config-inited", configure)
+    app.connect("builder-inited", leave_site_alone)
     app.connect("html-page-context", make_readable, priority=900)  # when all others have made their changes
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -42,6 +44,14 @@ def configure(app: Sphinx, config: Config) -> None:
     config.html_math_renderer = "mathjax"
     config.epub_title = config.epub_description = config.html_title
     config.epub_basename, config.epub_show_urls, config.epub_tocdepth = NAME, "no", 2
+
+
+def leave_site_alone(app: Sphinx) -> None:
+    """Take off what makes a site: scripts, buttons, downloads, a front door."""
+    if app.builder.name == "epub":
+        for event in ("html-page-context", "build-finished"):
+            listeners = app.events.listeners[event]
+            app.events.listeners[event] = [one for one in listeners if one.handler.__module__ not in OF_THE_SITE]
 
 
 def mathml(formula: str, block: bool = False) -> str:

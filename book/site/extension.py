@@ -163,7 +163,7 @@ def offer_notebook(app: Sphinx, pagename: str, templatename: str, context: dict,
 
 def write_downloads(app: Sphinx, error: Exception | None) -> None:
     """Put the notebooks to download where the theme's buttons look; beside launch buttons it has put plainer ones."""
-    if error is not None or app.builder.name != "html":
+    if error is not None or app.builder.format != "html":
         return
     executed = {name: path for name in app.env.found_docs if (path := _executed(app, name))}
     pages = {name: Path(app.env.doc2path(name)) for name in executed}
@@ -221,7 +221,7 @@ def write_front_door(app: Sphinx, error: Exception | None) -> None:
 
     Its icon is empty: a browser that leaves the page at once would ask for one in vain.
     """
-    if error is None and app.builder.name == "html":
+    if error is None and app.builder.format == "html":
         text = FRONT_DOOR.format(page=app.config.master_doc, title=html.escape(app.config.html_title))
         (Path(app.outdir) / "index.html").write_text(text, encoding="utf-8")
 
@@ -230,13 +230,13 @@ def ship_lab(app: Sphinx, error: Exception | None) -> None:
     """Write the digits and the reference numbers of the page on which a model trains; see `book.site.lab`."""
     from book.site import lab
 
-    if error is None and app.builder.name == "html":
+    if error is None and app.builder.format == "html":
         lab.write_lab(Path(app.outdir) / "_static")
 
 
 def ship_scripts(app: Sphinx, error: Exception | None) -> None:
     """Copy plotly.js and the parts of MathJax that the book uses into the site's static files."""
-    if error is not None or app.builder.name != "html":
+    if error is not None or app.builder.format != "html":
         return
     static = Path(app.outdir) / "_static"
     shutil.copyfile(Path(plotly.__file__).parent / "package_data" / "plotly.min.js", static / "plotly.min.js")

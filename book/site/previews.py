@@ -52,6 +52,7 @@ def setup(app: Sphinx) -> dict:
         app.connect("config-inited", name_address)
     app.connect("html-page-context", describe, priority=400)  # before Open Graph writes its tags
     app.connect("build-finished", write_not_found)
+    app.connect("build-finished", clear_away, priority=600)  # after sphinx-tippy
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -108,9 +109,15 @@ def picture(doctree: nodes.document) -> nodes.image | None:
     return next(iter(images.values()), None)
 
 
+def clear_away(app: Sphinx, error: Exception | None) -> None:
+    """Delete the empty files that sphinx-tippy keeps for previews of other hosts' pages, of which the book has none."""
+    for path in Path(app.outdir).glob("tippy_*_cache.json"):
+        path.unlink()
+
+
 def write_not_found(app: Sphinx, error: Exception | None) -> None:
     """A page that hosts show for addresses that do not exist, at any depth: its links are relative to the site's."""
-    if error is None and app.builder.name == "html":
+    if error is None and app.builder.format == "html":
         base = urlsplit(site_address()).path or "/"
         text = NOT_FOUND.format(base=base, page=app.config.root_doc, title=html.escape(app.config.html_title))
         (Path(app.outdir) / "404.html").write_text(text, encoding="utf-8")

@@ -81,7 +81,7 @@ def test_the_page_for_wrong_addresses_finds_the_site(monkeypatch, tmp_path, addr
     monkeypatch.setenv(previews.SITE_VARIABLE, address)
     config = SimpleNamespace(root_doc="book/index", html_title="A & B")
     previews.write_not_found(
-        SimpleNamespace(builder=SimpleNamespace(name="html"), outdir=tmp_path, config=config), None
+        SimpleNamespace(builder=SimpleNamespace(format="html"), outdir=tmp_path, config=config), None
     )
     text = (tmp_path / "404.html").read_text()
     assert f'<base href="{base}">' in text

@@ -1,9 +1,13 @@
 """Every reference within the built book leads somewhere, and the check of it notices those that do not."""
 
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
+from lxml import html
 from site_links import broken_links, site_pages
+
+from book.site.printing import reading_order
 
 SITE = Path(__file__).parents[2] / "_build" / "html"
 
@@ -12,6 +16,16 @@ def test_every_reference_within_the_book_leads_somewhere():
     assert len(site_pages(SITE)) > 1
     broken = broken_links(SITE)
     assert not broken, "\n".join(broken)
+
+
+def test_next_leads_from_chapter_to_chapter_and_nowhere_else():
+    contents = html.parse(SITE / "book" / "index.html").xpath("//li[contains(@class, 'toctree-l1')]/a/@href")
+    page, led = reading_order(SITE)[0], []
+    while page not in led:
+        led.append(page)
+        following = html.parse(SITE / page).xpath("//a[contains(@class, 'right-next')]/@href")
+        page = urljoin(page, following[0]) if following else page
+    assert led[1:] == [urljoin(led[0], link) for link in contents if not link.startswith("#")]
 
 
 @pytest.fixture
