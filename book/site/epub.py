@@ -10,7 +10,9 @@ import re
 import subprocess
 import sys
 from html import unescape
+from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from docutils import nodes
 from docutils.utils.math import pick_math_environment
@@ -20,6 +22,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util.math import get_node_equation_number
 
+from book.site.previews import site_address
 from book.site.printing import SCREEN_ONLY, UNWRAPPED
 from qpatch.files import PROJECT
 
@@ -35,7 +38,7 @@ def setup(app: Sphinx) -> dict:
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
     app.add_config_value("epub_math_renderer", "mathml", "epub")
     app.connect("config-inited", configure)
-    app.connect("builder-inited", leave_site_alone)
+    app.connect("builder-inited", leave_site_alone, priority=400)  # before what is missing is reported
     app.connect("html-page-context", make_readable, priority=900)  # when all others have made their changes
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -43,12 +46,15 @@ def setup(app: Sphinx) -> dict:
 def configure(app: Sphinx, config: Config) -> None:
     config.html_math_renderer = "mathjax"
     config.epub_title = config.epub_description = config.html_title
+    config.epub_exclude_files = [f"_static/vendor/LICENSE-{name}.txt" for name in ("popper", "tippy")]
     config.epub_basename, config.epub_show_urls, config.epub_tocdepth = NAME, "no", 2
 
 
 def leave_site_alone(app: Sphinx) -> None:
-    """Take off what makes a site: scripts, buttons, downloads, a front door."""
+    """Take off what makes a site: scripts, buttons, downloads, a front door; say which book it is."""
     if app.builder.name == "epub":
+        app.config.version = version(NAME)
+        app.config.epub_uid, app.config.epub_identifier = NAME, site_address() or NAME
         for event in ("html-page-context", "build-finished"):
             listeners = app.events.listeners[event]
             app.events.listeners[event] = [one for one in listeners if one.handler.__module__ not in OF_THE_SITE]
@@ -85,7 +91,18 @@ def make_readable(app: Sphinx, pagename: str, templatename: str, context: dict, 
                 element.drop_tree()
         for element in body.xpath(UNWRAPPED):
             element.drop_tag()
+        for link in body.xpath(".//a[@href]"):
+            lead_within(link)
         context["body"] = html.tostring(body, method="xml", encoding="unicode")
+
+
+def lead_within(link: html.HtmlElement) -> None:
+    """Where raw HTML links to a page of the site, to that of the EPUB; to other files of the site, nowhere."""
+    address = urlsplit(link.get("href"))
+    if not address.scheme and address.path.endswith(".html"):
+        link.set("href", address._replace(path=address.path.removesuffix("html") + "xhtml").geturl())
+    elif not address.scheme and "_static/" in address.path:
+        del link.attrib["href"]
 
 
 def write_epub(target: Path) -> Path:

@@ -48,3 +48,19 @@ def test_a_page_is_xhtml_and_shows_what_stands_in_for_scripts():
     context = {"body": body}
     make_readable(SimpleNamespace(builder=SimpleNamespace(name="html")), "page", "page.html", context, None)
     assert context["body"] == body
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("reports/a.html#b", "reports/a.xhtml#b"),
+        ("one.xhtml", "one.xhtml"),
+        ("#here", "#here"),
+        ("https://example.org/a.html", "https://example.org/a.html"),
+        ("../_static/lab/physics.js", None),
+    ],
+)
+def test_links_lead_to_pages_of_the_book_or_to_other_hosts(given, expected):
+    context = {"body": f'<a href="{given}">x</a>'}
+    make_readable(SimpleNamespace(builder=SimpleNamespace(name="epub")), "page", "page.html", context, None)
+    assert etree.fromstring(context["body"]).find(".//a").get("href") == expected

@@ -17,7 +17,7 @@ ONE = """<h1 id="one">One<a class="headerlink" href="#one">#</a></h1>
 <a class="out" href="https://example.org/">elsewhere</a>.</p>
 <img loading="lazy" src="../_images/x.png" alt="x">
 <script>alert("oh")</script><noscript><p id="twin">The still figure</p></noscript>
-<div class="qpatch-interactive"><button>turn</button></div>
+<div class="qpatch-interactive"><button>turn</button></div><span class="qpatch-online">archive</span>
 <details class="admonition hide above-input"><summary>Show</summary><div class="cell_input">folded</div></details>
 <details class="admonition hide below-input"><summary>Show</summary><div class="cell_output">printed</div></details>"""
 
@@ -58,7 +58,7 @@ def test_every_link_leads_within_the_book_or_to_another_host(book):
 
 def test_what_only_a_screen_can_show_is_left_out_and_its_twin_shown(book):
     (text, _) = [article.text_content() for article in book.xpath("//article")]
-    for gone in ("alert", "turn", "folded", "Show", "#"):
+    for gone in ("alert", "turn", "archive", "folded", "Show", "#"):
         assert gone not in text
     for kept in ("The still figure", "printed"):
         assert kept in text
