@@ -20,7 +20,8 @@ from pypdf.generic import DictionaryObject, NameObject, TextStringObject
 from book.site.browser import SETTLE, launch_chromium, serve
 
 BOOK_PAGE = "book.html"
-# What is of use on a screen only: scripts, what they draw, links to files beside the site, anchors beside headings, code that is folded away.
+# What is of use on a screen only: scripts, what they draw, links to files beside the pages, anchors beside headings,
+# code that is folded away.
 SCREEN_ONLY = """.//script | .//*[contains(@class, 'qpatch-interactive') or contains(@class, 'qpatch-explorer')]
     | .//*[contains(@class, 'qpatch-online')]
     | .//a[@class='headerlink'] | .//details[contains(@class, 'hide')]//div[contains(@class, 'cell_input')]
