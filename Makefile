@@ -20,8 +20,13 @@ TORCH_INDEX ?=
 export QPATCH_REPOSITORY_URL ?=
 # The branch that they open.
 export QPATCH_REPOSITORY_BRANCH ?= main
-# Name of the PDF that lies beside the pages, for the front page to link; the publishing workflow sets it and puts it there.
+# Public address of the site, https://host/path/, for link previews and the list of its pages; likewise.
+export QPATCH_SITE_URL ?=
+# Names of the PDF, the EPUB and the archive that lie beside the pages, for the front page to link; the publishing
+# workflow sets them and puts the files there.
 export QPATCH_PDF ?=
+export QPATCH_EPUB ?=
+export QPATCH_ARCHIVE ?=
 # Set for a site for the public: the build then refuses to go without these two.
 export QPATCH_RELEASE ?=
 
@@ -35,7 +40,7 @@ SITE := _build/html
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book test test-slow torture lint study cluster cluster-setup cluster-test bench bench-setup serve spell site-test pdf student clean
+.PHONY: help setup book test test-slow torture lint study cluster cluster-setup cluster-test bench bench-setup serve spell site-test pdf epub offline student clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +101,12 @@ site-test: setup $(SITE)/index.html  ## check pages, links and downloads of the 
 
 pdf: setup $(SITE)/index.html  ## print the built book into one file, _build/qpatch.pdf (needs Chromium)
 	$(BIN)/python -m book.site.printing $(SITE) _build/qpatch.pdf
+
+epub: setup $(SITE)/index.html  ## write the built book into one file for e-readers, _build/qpatch.epub
+	$(BIN)/python -m book.site.epub _build/qpatch.epub
+
+offline: setup $(SITE)/index.html  ## pack the built site into one archive to read without a network, _build/qpatch.zip
+	$(BIN)/python -m book.site.offline $(SITE) _build/qpatch.zip
 
 clean:  ## remove the built book and the tools' caches; results and .venv stay
 	rm -rf _build .pytest_cache .ruff_cache *.egg-info

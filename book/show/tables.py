@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,6 +46,14 @@ COLUMNS = {  # of a summary: the heading, and how a value is printed
     "n_train": ("Images", "{:,.0f}"),
 }
 HEADINGS = {name: heading for name, (heading, _) in COLUMNS.items()}
+VERDICTS = {  # how one begins, the first that fits: its look (of qpatch.css), its mark, and what both mean
+    "holds in all": ("holds", "✓", "holds in all comparisons tested"),
+    "holds in": ("partly", "◐", "holds in some, the others undecided"),
+    "holds": ("holds", "✓", ""),
+    "undecided": ("undecided", "?", "undecided"),
+    "does not hold": ("fails", "✗", "does not hold"),
+    "": ("open", "…", "not tested yet"),
+}
 Columns = Mapping[str, str | Callable[[Mapping], str]]
 
 
@@ -75,6 +84,24 @@ def plain(table: pd.DataFrame, text: bool = False) -> Styler:
     if len(table) > LONG:
         css_class += " long"
     return _styled(table.style.format(na_rep=MISSING, thousands=",", precision=2), css_class)
+
+
+def balance(claims: pd.DataFrame) -> Styler:
+    """The table of claims (`qpatch.study.claims_table`), each verdict with a mark to be seen from afar."""
+    return plain(claims, text=True).format(lambda verdict: f"{mark(verdict)} {html.escape(verdict)}", subset="Verdict")
+
+
+def mark(verdict: str) -> str:
+    """The mark of a verdict, a shape and a colour; for eyes alone, since the words say the same."""
+    look, sign, _ = next(found for beginning, found in VERDICTS.items() if verdict.startswith(beginning))
+    return f'<span class="qpatch-mark {look}" aria-hidden="true">{sign}</span>'
+
+
+def marks() -> str:
+    """What each mark means, in a line of HTML."""
+    meant = {beginning: meaning for beginning, (_, _, meaning) in VERDICTS.items() if meaning}
+    shown = [f"<span>{mark(beginning)} {meaning}</span>" for beginning, meaning in meant.items()]
+    return f'<p class="qpatch-marks">{" ".join(shown)}</p>'
 
 
 def _styled(styler: Styler, css_class: str = "qpatch-table") -> Styler:

@@ -20,8 +20,10 @@ from pypdf.generic import DictionaryObject, NameObject, TextStringObject
 from book.site.browser import SETTLE, launch_chromium, serve
 
 BOOK_PAGE = "book.html"
-# What is of use on a screen only: scripts, what they draw, anchors beside headings, code that is folded away.
+# What is of use on a screen only: scripts, what they draw, links to files beside the pages, anchors beside headings,
+# code that is folded away.
 SCREEN_ONLY = """.//script | .//*[contains(@class, 'qpatch-interactive') or contains(@class, 'qpatch-explorer')]
+    | .//*[contains(@class, 'qpatch-online')]
     | .//a[@class='headerlink'] | .//details[contains(@class, 'hide')]//div[contains(@class, 'cell_input')]
     | .//details/summary"""
 UNWRAPPED = ".//noscript | .//details"  # their content takes their place
@@ -113,7 +115,7 @@ def join_pages(site: Path) -> str:
 
 
 def reading_order(site: Path) -> list[str]:
-    """The addresses of a site's pages, from its front page along each page's link to the next one.
+    """The addresses of a site's pages, from its title page through all that the list of contents beside it names.
 
     Raises:
         FileNotFoundError: the folder holds no built site.
@@ -122,12 +124,9 @@ def reading_order(site: Path) -> list[str]:
         raise FileNotFoundError(f"there is no index.html in {site}; run `make book` first")
     refresh = html.parse(site / "index.html").getroot().xpath("string(//meta[@http-equiv='Refresh']/@content)")
     name = refresh.partition("url=")[2] or "index.html"
-    names = []
-    while name and name not in names:
-        names.append(name)
-        following = html.parse(site / name).getroot().xpath("//link[@rel='next']/@href")
-        name = urljoin(name, following[0]) if following else ""
-    return names
+    links = html.parse(site / name).getroot().xpath("//nav[contains(@class, 'bd-docs-nav')]//a/@href")
+    addresses = [urldefrag(urljoin(name, link)).url for link in links if not urlsplit(link).scheme]
+    return list(dict.fromkeys([name, *addresses]))
 
 
 def _head_elements(trees: dict[str, html.HtmlElement]) -> list[html.HtmlElement]:

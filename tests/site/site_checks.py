@@ -33,6 +33,11 @@ INSPECT = r"""() => {
     if (!plot.querySelector(".main-svg")) problems.push(`interactive figure not drawn: ${plot.id}`);
   for (const math of all(".math"))
     if (!math.querySelector("mjx-container")) problems.push(`formula not set: ${math.textContent.slice(0, 80)}`);
+  const previewed = ["#equation-", "#fig-", "references.html#", "glossary.html#term-"];
+  for (const link of all(previewed.map(target => `article a.reference.internal[href*="${target}"]`).join(", ")))
+    if (!link._tippy) problems.push(`no preview of ${link.getAttribute("href")}`);
+  if (document.querySelector("article.bd-article h1") && !document.querySelector("meta[name=description][content]"))
+    problems.push("no description for search engines");
   const width = document.documentElement.clientWidth;
   const cut = (element, room) => element.getBoundingClientRect().width > room.getBoundingClientRect().width + 1;
   for (const formula of all("mjx-container[display] > mjx-math"))

@@ -3,10 +3,13 @@
 import json
 import re
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from lxml import html
 from site_links import broken_links, site_pages
+
+from book.site.printing import reading_order
 
 SITE = Path(__file__).parents[2] / "_build" / "html"
 OUTPUTS = "//table[contains(@class, 'qpatch-table')]//text() | //figcaption//text() | //main//p//text()"
@@ -35,6 +38,16 @@ def test_no_number_is_written_as_a_power_of_ten_above_a_hundred():
     texts = {page: " ".join(html.parse(SITE / page).getroot().xpath(OUTPUTS)) for page in site_pages(SITE)}
     texts |= {path.name: "".join(COMMENT.findall(path.read_text())) for path in (SITE / "_images").glob("*.svg")}
     assert not {name: wrong.search(text)[0] for name, text in texts.items() if wrong.search(text)}
+
+
+def test_next_leads_from_chapter_to_chapter_and_nowhere_else():
+    contents = html.parse(SITE / "book" / "index.html").xpath("//li[contains(@class, 'toctree-l1')]/a/@href")
+    page, led = reading_order(SITE)[0], []
+    while page not in led:
+        led.append(page)
+        following = html.parse(SITE / page).xpath("//a[contains(@class, 'right-next')]/@href")
+        page = urljoin(page, following[0]) if following else page
+    assert led[1:] == [urljoin(led[0], link) for link in contents if not link.startswith("#")]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from site_links import site_pages
 from book.site.browser import serve
 
 SITE = Path(__file__).parents[2] / "_build" / "html"
-PAGES = site_pages(SITE)
+PAGES = [page for page in site_pages(SITE) if page != "404.html"]  # which has no theme
 if "index.html" not in PAGES:
     raise FileNotFoundError(f"no index.html in {SITE}; run `make book` first")
 
