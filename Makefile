@@ -27,7 +27,7 @@ export QPATCH_SITE_URL ?=
 export QPATCH_PDF ?=
 export QPATCH_EPUB ?=
 export QPATCH_ARCHIVE ?=
-# Set for a site for the public: the build then refuses to go without these two.
+# Set for a site for the public: the build then refuses to go without the repository's address and the PDF.
 export QPATCH_RELEASE ?=
 
 VENV := .venv
