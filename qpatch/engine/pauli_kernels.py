@@ -71,70 +71,64 @@ def _entries(n_qubits: int, dtype: torch.dtype) -> tuple[np.ndarray, ...]:
     places = torch.arange(dim**2).reshape([2] * (2 * n_qubits)).permute(order).reshape(dim, dim)
     phases = functools.reduce(torch.kron, [torch.tensor([1, 1, 1j, 1], dtype=dtype.to_complex())] * n_qubits)
     shares = torch.stack([phases.imag, phases.real]).reshape(2, dim, dim)
-    return (
-        _plain(places),
-        _plain(torch.arange(dim) * (dim + PADDING)),
-        _plain(torch.ones(dim, dtype=dtype)),
-        _plain(shares),
-    )
+    return tuple(map(_plain, (places, torch.arange(dim) * (dim + PADDING), torch.ones(dim, dtype=dtype), shares)))
 
 
 @constant
 def _moves(n_qubits: int, dtype: torch.dtype) -> tuple[np.ndarray, ...]:
-    """How the strings move: the plain place of each, ``(2^n, 2^n)``; where rows begin, with factors of one; where the
-    ring's gates within a half take them, with signs; and where the gates on the rows' qubits take groups of lanes."""
+    """How the strings move: the plain place of each, ``(2^n, 2^n)``; the sizes that rotations of a half's qubits run
+    over; where rows begin, with factors of one; where the ring's gates within a half take them, with signs; and where
+    the gates on the rows' qubits take groups of lanes, with signs."""
     half, dim = n_qubits // 2, 2**n_qubits
     stored = [0, half - 1, *range(1, half - 1)][
         :half
-    ]  # in each half, the qubits first that the ring joins to the other
+    ]  # of each half, first the qubits that the ring joins to the other
     order = stored + [half + qubit for qubit in stored]
     plain = torch.arange(dim**2).reshape([4] * n_qubits).permute(order).reshape(dim, dim)
+    sizes = torch.tensor([4 ** (half - 1 - stored.index(qubit)) * (dim + PADDING) for qubit in range(half)])
     ring = [(order.index(left), order.index(right)) for left, right in ansatz.ring(n_qubits)]
     inner, inner_signs = pauli.controlled_permutation(half, [pair for pair in ring if max(pair) < half])
     outer, outer_signs = pauli.controlled_permutation(n_qubits, [pair for pair in ring if min(pair) < half])
-    rows, lanes = torch.arange(dim) * (dim + PADDING), 4 ** max(half - 2, 0)
-    outer, outer_signs = (
-        each.reshape(dim, dim)[:, ::lanes] for each in (rows[outer // dim] + outer % dim, outer_signs)
-    )
-    ones, inner_signs, outer_signs = (_plain(each.to(dtype)) for each in (torch.ones(dim), inner_signs, outer_signs))
-    return _plain(plain), _plain(rows), ones, _plain(rows[inner]), inner_signs, _plain(outer), outer_signs
+    rows, groups = torch.arange(dim) * (dim + PADDING), (slice(None), slice(None, None, 4 ** max(half - 2, 0)))
+    outer = (rows[outer // dim] + outer % dim).reshape(dim, dim)[groups]
+    signs = torch.ones(dim), inner_signs, outer_signs.reshape(dim, dim)[groups]
+    ones, inner_signs, outer_signs = (each.to(dtype) for each in signs)
+    return tuple(map(_plain, (plain, sizes, rows, ones, rows[inner], inner_signs, outer, outer_signs)))
 
 
 @compiled
 def _sweep_down(circle, direction, start, moves, gradient):
     """Of coefficients alone, or with their tangent after them, of that."""
-    plain, rows, ones, inner, inner_signs, outer, outer_signs = moves
-    parts, depth, half, stride = len(start), len(circle), circle.shape[2] // 2, len(plain) + PADDING
-    values, moved = (
-        np.zeros((parts, len(plain) * stride), start.dtype),
-        np.zeros((parts, len(plain) * stride), start.dtype),
-    )
+    plain, sizes, rows, ones, inner, inner_signs, outer, outer_signs = moves
+    parts, depth, half, size = len(start), len(circle), len(sizes), len(plain) * (len(plain) + PADDING)
+    buffers = np.zeros((2, parts, size), start.dtype)
+    values, moved = buffers[0], buffers[1]
     for part in range(parts):
         _load(start[part], plain, values[part])
     for block in range(depth - 1, -1, -1):
         first = (depth - 1 - block) % 2 * half  # of the qubits in the rows
         for part in range(parts):
             _move(values[part], outer, outer_signs, moved[part])
-        _turn_down(moved, circle[block], direction[block], first, stride, gradient[block])
+        _turn_down(moved, circle[block], direction[block], first, sizes, gradient[block])
         for part in range(parts):
             _transpose(moved[part], rows, ones, values[part], inner, inner_signs)
-        _turn_down(values, circle[block], direction[block], half - first, stride, gradient[block])
+        _turn_down(values, circle[block], direction[block], half - first, sizes, gradient[block])
 
 
 @compiled
 def _sweep_up(circle, direction, moves, out):
-    plain, rows, ones, inner, inner_signs, outer, outer_signs = moves
-    depth, half, stride = len(circle), circle.shape[2] // 2, len(plain) + PADDING
-    values, moved = np.zeros(len(plain) * stride, out.dtype), np.zeros(len(plain) * stride, out.dtype)
+    plain, sizes, rows, ones, inner, inner_signs, outer, outer_signs = moves
+    depth, half, size = len(circle), len(sizes), len(plain) * (len(plain) + PADDING)
+    values, moved = np.zeros(size, out.dtype), np.zeros(size, out.dtype)
     for block in range(depth):
         first = (depth - 1 - block) % 2 * half
-        _turn_up(values, circle[block], direction[block], half - first, stride)
+        _turn_up(values, circle[block], direction[block], half - first, sizes)
         _transpose(values, inner, inner_signs, moved, rows, ones)
-        _turn_up(moved, circle[block], direction[block], first, stride)
+        _turn_up(moved, circle[block], direction[block], first, sizes)
         _move(moved, outer, outer_signs, values)
     for row in range(len(plain)):
         for column in range(len(plain)):
-            out[plain[row, column]] = values[row * stride + column]
+            out[plain[row, column]] = values[rows[row] + column]
 
 
 @compiled
@@ -202,34 +196,23 @@ def _transpose(values, rows, signs, out, to_rows, to_signs):
 
 
 @compiled
-def _place(j, half):
-    """The row of the string with X on a half's qubit j alone; twice that is the row of Y."""
-    if j == 0:
-        return 4 ** (half - 1)
-    return 4 ** (half - 2) if j == half - 1 else 4 ** (half - 2 - j)
-
-
-@compiled
-def _turn_down(values, circle, direction, first, stride, gradient):
-    half, last = circle.shape[1] // 2, len(values) - 1
-    for j in range(half):
-        size = _place(j, half) * stride
-        gradient[1, first + j] = values[last, 2 * size] / 2
+def _turn_down(values, circle, direction, first, sizes, gradient):
+    last = len(values) - 1
+    for qubit, size in enumerate(sizes, first):
+        gradient[1, qubit] = values[last, 2 * size] / 2
         if last:
-            _rotate_down_tangent(values, circle, direction, first + j, size)
+            _rotate_down_tangent(values, circle, direction, qubit, size)
         else:
-            _rotate_down(values[0], circle, first + j, size)
-        gradient[0, first + j] = values[last, size] / 2
+            _rotate_down(values[0], circle, qubit, size)
+        gradient[0, qubit] = values[last, size] / 2
 
 
 @compiled
-def _turn_up(values, circle, direction, first, stride):
-    half = circle.shape[1] // 2
-    for j in range(half):
-        size = _place(j, half) * stride
-        values[size] += direction[0, first + j]
-        _rotate_up(values, circle, first + j, size)
-        values[2 * size] += direction[1, first + j]
+def _turn_up(values, circle, direction, first, sizes):
+    for qubit, size in enumerate(sizes, first):
+        values[size] += direction[0, qubit]
+        _rotate_up(values, circle, qubit, size)
+        values[2 * size] += direction[1, qubit]
 
 
 @compiled
