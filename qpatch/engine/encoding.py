@@ -98,8 +98,8 @@ _apply = differentiable(_applied, _tangent, _gradient_by_state)
 
 
 def _as_rows(gates: torch.Tensor) -> np.ndarray:
-    """``(P, n, B, 2, 2)`` complex as ``(P, n, B, 8)`` real, the same memory where each P is contiguous."""
-    return torch.view_as_real(gates.detach().resolve_conj()).flatten(-3).numpy()
+    """``(P, n, B, 2, 2)`` complex as ``(P, n, B, 4)``, the same memory where each P is contiguous."""
+    return gates.detach().resolve_conj().flatten(-2).numpy()
 
 
 def _like_images(states: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:

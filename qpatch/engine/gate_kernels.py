@@ -4,7 +4,7 @@ A kernel holds one image, its real and imaginary parts apart. A gate acts on amp
 first half of the qubits; transposed, so are the others': side 1 is the transposed one. With G' = G A, the tangent of
 the product is that of its first factors: the gates act on states' + sum_q A_q states.
 
-Gates are ``(n, B, 8)`` real, states ``(B, 2^(n + 1))`` real or one for all images.
+Gates are ``(n, B, 4)`` complex, states ``(B, 2^(n + 1))`` real or one for all images.
 """
 
 import numpy as np
@@ -118,47 +118,41 @@ def _pull(gates, cotangent, image, parts):
 
 
 @compiled
-def _gate(values):
-    return values[0], values[1], values[2], values[3], values[4], values[5], values[6], values[7]
+def _gate(entries):
+    return entries[0], entries[1], entries[2], entries[3]
 
 
 @compiled
-def _write(gate, values):
-    for k in range(8):
-        values[k] = gate[k]
+def _write(gate, entries):
+    for k in range(4):
+        entries[k] = gate[k]
 
 
 @compiled
 def _adjoint(gate):
-    return gate[0], -gate[1], gate[4], -gate[5], gate[2], -gate[3], gate[6], -gate[7]
+    return gate[0].conjugate(), gate[2].conjugate(), gate[1].conjugate(), gate[3].conjugate()
 
 
 @compiled
 def _sum(left, right):
-    a, ai, b, bi, c, ci, d, di = left
-    e, ei, f, fi, g, gi, h, hi = right
-    return a + e, ai + ei, b + f, bi + fi, c + g, ci + gi, d + h, di + hi
+    return left[0] + right[0], left[1] + right[1], left[2] + right[2], left[3] + right[3]
 
 
 @compiled
 def _times(left, right):
-    a, ai, b, bi, c, ci, d, di = left
-    e, ei, f, fi, g, gi, h, hi = right
-    return (
-        a * e - ai * ei + b * g - bi * gi,
-        a * ei + ai * e + b * gi + bi * g,
-        a * f - ai * fi + b * h - bi * hi,
-        a * fi + ai * f + b * hi + bi * h,
-        c * e - ci * ei + d * g - di * gi,
-        c * ei + ci * e + d * gi + di * g,
-        c * f - ci * fi + d * h - di * hi,
-        c * fi + ci * f + d * hi + di * h,
-    )
+    (a, b, c, d), (e, f, g, h) = left, right
+    return a * e + b * g, a * f + b * h, c * e + d * g, c * f + d * h
+
+
+@compiled
+def _parts(gate):
+    a, b, c, d = gate
+    return a.real, a.imag, b.real, b.imag, c.real, c.imag, d.real, d.imag
 
 
 @compiled
 def _apply(gate, size, parts):
-    a, ai, b, bi, c, ci, d, di = gate
+    a, ai, b, bi, c, ci, d, di = _parts(gate)
     for begin in range(0, parts.shape[1], 2 * size):
         x_real, y_real = parts[0, begin : begin + size], parts[0, begin + size : begin + 2 * size]
         x_imag, y_imag = parts[1, begin : begin + size], parts[1, begin + size : begin + 2 * size]
@@ -173,7 +167,7 @@ def _apply(gate, size, parts):
 @compiled
 def _add_applied(gate, size, parts, total):
     """Add G x to the total."""
-    a, ai, b, bi, c, ci, d, di = gate
+    a, ai, b, bi, c, ci, d, di = _parts(gate)
     for begin in range(0, parts.shape[1], 2 * size):
         x_real, y_real = parts[0, begin : begin + size], parts[0, begin + size : begin + 2 * size]
         x_imag, y_imag = parts[1, begin : begin + size], parts[1, begin + size : begin + 2 * size]
@@ -207,4 +201,4 @@ def _outer(left, right, size):
             gci += vi * x - v * xi
             gd += v * y + vi * yi
             gdi += vi * y - v * yi
-    return ga, gai, gb, gbi, gc, gci, gd, gdi
+    return complex(ga, gai), complex(gb, gbi), complex(gc, gci), complex(gd, gdi)

@@ -82,15 +82,8 @@ def quarter_turns(coefficients: torch.Tensor, amounts: torch.Tensor, axis: str) 
     return total
 
 
-@constant
-def ring_permutation(n_qubits: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """The CZ ring on Pauli strings: ``D P_s D = sign_s P_s'``; returns s' ``(4^n,)`` int64 and the signs ``(4^n,)``."""
-    target, signs = controlled_permutation(n_qubits, ansatz.ring(n_qubits))
-    return target.to(device), signs.to(device)
-
-
 def controlled_permutation(n_qubits: int, pairs: list[tuple[int, int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """The same of any CZ gates, on a CPU.
+    """CZ gates on Pauli strings: ``D P_s D = sign_s P_s'``; returns s' ``(4^n,)`` int64 and the signs ``(4^n,)``.
 
     With P = i^(x.z) X^x Z^z, conjugation adds to z the x of each gate's other qubit, and the sign is (-1) to the number
     of gates with an x on either side, times i to the number of Y before minus after. It is its own inverse.
@@ -109,6 +102,12 @@ def controlled_permutation(n_qubits: int, pairs: list[tuple[int, int]]) -> tuple
     signs = 1 - (quarter_turns % 4)  # 0 -> 1, 2 -> -1
     digit_after = torch.where(x == 1, 1 + z_after, 3 * z_after)
     return (digit_after << (2 * torch.arange(n_qubits - 1, -1, -1))).sum(1), signs
+
+
+@constant
+def ring_permutation(n_qubits: int, device: torch.device) -> tuple[torch.Tensor, ...]:
+    """The same of the whole ring, on a device."""
+    return tuple(part.to(device) for part in controlled_permutation(n_qubits, ansatz.ring(n_qubits)))
 
 
 def single_strings(n_qubits: int, axis: str) -> torch.Tensor:

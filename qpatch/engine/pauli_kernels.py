@@ -24,35 +24,16 @@ PADDING = 16  # entries after each row
 
 def generator_strings(matrices: torch.Tensor) -> torch.Tensor:
     """Coefficients ``(batch, 4^n)`` of H = (M - M^dagger) / 2i, the imaginary parts of `pauli.to_strings`."""
-    batch, dim = matrices.shape[:2]
-    strings = torch.empty(batch, dim**2, dtype=matrices.dtype.to_real())
-    tables = _string_tables(dim.bit_length() - 1, strings.dtype)
-    parts, out = _plain(torch.view_as_real(matrices.resolve_conj())).reshape(batch, -1), strings.numpy()
-    for_each(batch, lambda i: _generator_strings(parts[i], *tables, out[i]))
+    parts = torch.view_as_real(matrices.resolve_conj()).flatten(1, 2).mT.contiguous()
+    tables, strings = _entries(len(matrices[0]).bit_length() - 1, parts.dtype), torch.zeros_like(parts[:, 0])
+    for_each(len(parts), lambda i: _generator_strings(parts[i].numpy(), tables, strings[i].numpy()))
     return strings
-
-
-@constant
-def _string_tables(n_qubits: int, dtype: torch.dtype) -> tuple[np.ndarray, ...]:
-    """Where the entry stands whose row and column bits a string's digits are; where padded rows begin, with ones; and
-    what of a string's real and imaginary part, without the factor i of every Y, goes into H: ``(2, 2^n, 2^n)``."""
-    dim = 2**n_qubits
-    order = [axis for qubit in range(n_qubits) for axis in (qubit, n_qubits + qubit)]
-    places = torch.arange(dim**2).reshape([2] * (2 * n_qubits)).permute(order).reshape(dim, dim)
-    phases = functools.reduce(torch.kron, [torch.tensor([1, 1, 1j, 1], dtype=dtype.to_complex())] * n_qubits)
-    shares = torch.stack([phases.imag, phases.real]).reshape(2, dim, dim)
-    return (
-        places.numpy(),
-        (torch.arange(dim) * (dim + PADDING)).numpy(),
-        np.ones(dim, shares.numpy().dtype),
-        _plain(shares),
-    )
 
 
 def sweep_down(angles: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
     """The gradient of every angle ``(batch, depth, 2, n)``, radians, from the coefficients ``(batch, 4^n)`` of H."""
     gradient = torch.empty_like(angles, memory_format=torch.contiguous_format)
-    return _swept(_sweep_down, angles, coefficients, gradient)
+    return _swept(_sweep_down, angles, angles, coefficients.unsqueeze(1), gradient)
 
 
 def sweep_down_tangent(
@@ -60,8 +41,7 @@ def sweep_down_tangent(
 ) -> torch.Tensor:
     """Derivative of `sweep_down` along a direction of the angles and of the coefficients: ``(batch, depth, 2, n)``."""
     gradient = torch.empty_like(angles, memory_format=torch.contiguous_format)
-    duals = torch.stack([coefficients, coefficients_dot], dim=1)
-    return _swept(_sweep_down_tangent, angles, direction, duals, gradient)
+    return _swept(_sweep_down, angles, direction, torch.stack([coefficients, coefficients_dot], dim=1), gradient)
 
 
 def sweep_up(angles: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
@@ -75,7 +55,7 @@ def _swept(kernel: Callable, angles: torch.Tensor, *tensors: torch.Tensor) -> to
     circle = _plain(torch.stack([torch.cos(angles), torch.sin(angles)], dim=-1))
     moves = _moves(angles.shape[-1], angles.dtype)
     *given, out = map(_plain, tensors)
-    for_each(len(out), lambda i: kernel(circle[i], *(each[i] for each in given), *moves, out[i]))
+    for_each(len(out), lambda i: kernel(circle[i], *(each[i] for each in given), moves, out[i]))
     return tensors[-1]
 
 
@@ -84,82 +64,80 @@ def _plain(tensor: torch.Tensor) -> np.ndarray:
 
 
 @constant
+def _entries(n_qubits: int, dtype: torch.dtype) -> tuple[np.ndarray, ...]:
+    """Where the entry stands whose row and column bits are a string's digits; where padded rows begin, with ones; and
+    what of a string's real and imaginary part, without the factor i of every Y, goes into H: ``(2, 2^n, 2^n)``."""
+    dim, order = 2**n_qubits, [axis for qubit in range(n_qubits) for axis in (qubit, n_qubits + qubit)]
+    places = torch.arange(dim**2).reshape([2] * (2 * n_qubits)).permute(order).reshape(dim, dim)
+    phases = functools.reduce(torch.kron, [torch.tensor([1, 1, 1j, 1], dtype=dtype.to_complex())] * n_qubits)
+    shares = torch.stack([phases.imag, phases.real]).reshape(2, dim, dim)
+    return tuple(map(_plain, (places, torch.arange(dim) * (dim + PADDING), torch.ones(dim, dtype=dtype), shares)))
+
+
+@constant
 def _moves(n_qubits: int, dtype: torch.dtype) -> tuple[np.ndarray, ...]:
-    """How the strings move: the plain place of each, ``(2^n, 2^n)``; where rows begin, with factors of one; where the
-    ring's gates within a half take them, with signs; and where the gates on the rows' qubits take groups of lanes."""
+    """How the strings move: the plain place of each, ``(2^n, 2^n)``; the sizes that rotations of a half's qubits run
+    over; where rows begin, with factors of one; where the ring's gates within a half take them, with signs; and where
+    the gates on the rows' qubits take groups of lanes, with signs."""
     half, dim = n_qubits // 2, 2**n_qubits
-    order = [first + qubit for first in (0, half) for qubit in _stored(half)]
+    stored = [0, half - 1, *range(1, half - 1)][
+        :half
+    ]  # of each half, first the qubits that the ring joins to the other
+    order = stored + [half + qubit for qubit in stored]
     plain = torch.arange(dim**2).reshape([4] * n_qubits).permute(order).reshape(dim, dim)
+    sizes = torch.tensor([4 ** (half - 1 - stored.index(qubit)) * (dim + PADDING) for qubit in range(half)])
     ring = [(order.index(left), order.index(right)) for left, right in ansatz.ring(n_qubits)]
     inner, inner_signs = pauli.controlled_permutation(half, [pair for pair in ring if max(pair) < half])
     outer, outer_signs = pauli.controlled_permutation(n_qubits, [pair for pair in ring if min(pair) < half])
-    rows, lanes = torch.arange(dim) * (dim + PADDING), 4 ** max(half - 2, 0)
-    outer, outer_signs = (
-        each.reshape(dim, dim)[:, ::lanes] for each in (rows[outer // dim] + outer % dim, outer_signs)
-    )
-    signs = torch.ones(dim), inner_signs, outer_signs
-    ones, inner_signs, outer_signs = (_plain(each.to(dtype)) for each in signs)
-    return plain.numpy(), rows.numpy(), ones, _plain(rows[inner]), inner_signs, _plain(outer), outer_signs
-
-
-def _stored(half: int) -> list[int]:
-    """The qubits of a half in the order of their digits: those at its ends first, which the ring joins to the other."""
-    return [0, half - 1, *range(1, half - 1)][:half]
+    rows, groups = torch.arange(dim) * (dim + PADDING), (slice(None), slice(None, None, 4 ** max(half - 2, 0)))
+    outer = (rows[outer // dim] + outer % dim).reshape(dim, dim)[groups]
+    signs = torch.ones(dim), inner_signs, outer_signs.reshape(dim, dim)[groups]
+    ones, inner_signs, outer_signs = (each.to(dtype) for each in signs)
+    return tuple(map(_plain, (plain, sizes, rows, ones, rows[inner], inner_signs, outer, outer_signs)))
 
 
 @compiled
-def _sweep_down(circle, start, plain, rows, ones, inner, inner_signs, outer, outer_signs, gradient):
-    depth, half, stride = len(circle), circle.shape[2] // 2, len(plain) + PADDING
-    values, moved = np.zeros(len(plain) * stride, start.dtype), np.zeros(len(plain) * stride, start.dtype)
-    _load(start, plain, values)
-    for block in range(depth - 1, -1, -1):
-        first = (depth - 1 - block) % 2 * half  # of the qubits in the rows
-        _move(values, outer, outer_signs, moved)
-        _turn_down(moved, circle[block], first, stride, gradient[block])
-        _transpose(moved, rows, ones, values, inner, inner_signs)
-        _turn_down(values, circle[block], half - first, stride, gradient[block])
-
-
-@compiled
-def _sweep_down_tangent(circle, direction, start, plain, rows, ones, inner, inner_signs, outer, outer_signs, gradient):
-    depth, half, stride = len(circle), circle.shape[2] // 2, len(plain) + PADDING
-    values, moved = np.zeros((2, len(plain) * stride), start.dtype), np.zeros((2, len(plain) * stride), start.dtype)
-    for part in range(2):
+def _sweep_down(circle, direction, start, moves, gradient):
+    """Of coefficients alone, or with their tangent after them, of that."""
+    plain, sizes, rows, ones, inner, inner_signs, outer, outer_signs = moves
+    parts, depth, half, size = len(start), len(circle), len(sizes), len(plain) * (len(plain) + PADDING)
+    buffers = np.zeros((2, parts, size), start.dtype)
+    values, moved = buffers[0], buffers[1]
+    for part in range(parts):
         _load(start[part], plain, values[part])
     for block in range(depth - 1, -1, -1):
-        first = (depth - 1 - block) % 2 * half
-        for part in range(2):
+        first = (depth - 1 - block) % 2 * half  # of the qubits in the rows
+        for part in range(parts):
             _move(values[part], outer, outer_signs, moved[part])
-        _turn_down_tangent(moved, circle[block], direction[block], first, stride, gradient[block])
-        for part in range(2):
+        _turn_down(moved, circle[block], direction[block], first, sizes, gradient[block])
+        for part in range(parts):
             _transpose(moved[part], rows, ones, values[part], inner, inner_signs)
-        _turn_down_tangent(values, circle[block], direction[block], half - first, stride, gradient[block])
+        _turn_down(values, circle[block], direction[block], half - first, sizes, gradient[block])
 
 
 @compiled
-def _sweep_up(circle, direction, plain, rows, ones, inner, inner_signs, outer, outer_signs, out):
-    depth, half, stride = len(circle), circle.shape[2] // 2, len(plain) + PADDING
-    values, moved = np.zeros(len(plain) * stride, out.dtype), np.zeros(len(plain) * stride, out.dtype)
+def _sweep_up(circle, direction, moves, out):
+    plain, sizes, rows, ones, inner, inner_signs, outer, outer_signs = moves
+    depth, half, size = len(circle), len(sizes), len(plain) * (len(plain) + PADDING)
+    values, moved = np.zeros(size, out.dtype), np.zeros(size, out.dtype)
     for block in range(depth):
         first = (depth - 1 - block) % 2 * half
-        _turn_up(values, circle[block], direction[block], half - first, stride)
+        _turn_up(values, circle[block], direction[block], half - first, sizes)
         _transpose(values, inner, inner_signs, moved, rows, ones)
-        _turn_up(moved, circle[block], direction[block], first, stride)
+        _turn_up(moved, circle[block], direction[block], first, sizes)
         _move(moved, outer, outer_signs, values)
     for row in range(len(plain)):
         for column in range(len(plain)):
-            out[plain[row, column]] = values[row * stride + column]
+            out[plain[row, column]] = values[rows[row] + column]
 
 
 @compiled
-def _generator_strings(matrix, places, rows, ones, shares, out):
+def _generator_strings(parts, tables, out):
+    places, rows, ones, shares = tables
     dim, stride = len(places), len(places) + PADDING
     values, turned = np.zeros(dim * stride, out.dtype), np.zeros(dim * stride, out.dtype)
-    out[:] = 0
     for part in range(2):
-        for row in range(dim):
-            for column in range(dim):
-                values[row * stride + column] = matrix[2 * places[row, column] + part]
+        _load(parts[part], places, values)
         _add_pairs(values, stride)
         _transpose(values, rows, ones, turned, rows, ones)
         _add_pairs(turned, stride)
@@ -218,41 +196,23 @@ def _transpose(values, rows, signs, out, to_rows, to_signs):
 
 
 @compiled
-def _place(j, half):
-    """The row of the string with X on a half's qubit j alone; twice that is the row of Y."""
-    if j == 0:
-        return 4 ** (half - 1)
-    return 4 ** (half - 2) if j == half - 1 else 4 ** (half - 2 - j)
+def _turn_down(values, circle, direction, first, sizes, gradient):
+    last = len(values) - 1
+    for qubit, size in enumerate(sizes, first):
+        gradient[1, qubit] = values[last, 2 * size] / 2
+        if last:
+            _rotate_down_tangent(values, circle, direction, qubit, size)
+        else:
+            _rotate_down(values[0], circle, qubit, size)
+        gradient[0, qubit] = values[last, size] / 2
 
 
 @compiled
-def _turn_down(values, circle, first, stride, gradient):
-    half = circle.shape[1] // 2
-    for j in range(half):
-        size = _place(j, half) * stride
-        gradient[1, first + j] = values[2 * size] / 2
-        _rotate_down(values, circle, first + j, size)
-        gradient[0, first + j] = values[size] / 2
-
-
-@compiled
-def _turn_down_tangent(duals, circle, direction, first, stride, gradient):
-    half = circle.shape[1] // 2
-    for j in range(half):
-        size = _place(j, half) * stride
-        gradient[1, first + j] = duals[1, 2 * size] / 2
-        _rotate_down_tangent(duals, circle, direction, first + j, size)
-        gradient[0, first + j] = duals[1, size] / 2
-
-
-@compiled
-def _turn_up(values, circle, direction, first, stride):
-    half = circle.shape[1] // 2
-    for j in range(half):
-        size = _place(j, half) * stride
-        values[size] += direction[0, first + j]
-        _rotate_up(values, circle, first + j, size)
-        values[2 * size] += direction[1, first + j]
+def _turn_up(values, circle, direction, first, sizes):
+    for qubit, size in enumerate(sizes, first):
+        values[size] += direction[0, qubit]
+        _rotate_up(values, circle, qubit, size)
+        values[2 * size] += direction[1, qubit]
 
 
 @compiled
