@@ -14,6 +14,7 @@ import typer
 
 from qpatch import runs, study
 from qpatch.config import ConfigError, RunConfig
+from qpatch.data import load_dataset
 from qpatch.files import ResultError
 from qpatch.runs.execution import BusyError, execute_run, pending_stages
 from qpatch.runs.notebooks import NotebookError
@@ -25,6 +26,7 @@ from qpatch.runs.sweep import BUSY, execute_sweep, share_processors
 from qpatch.runs.variants import REPLICAS, STANDARD, VARIANTS
 
 STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+OF_DATA = ("dataset", "image_size", "n_classes", "n_train", "n_test", "batch_size")  # what images have to do for
 
 
 class _Commands(typer.core.TyperGroup):
@@ -165,6 +167,8 @@ def _announce(plan: Mapping[RunFolder, Sequence[str]], parameters: dict, workers
     pending = [(run.config, stage) for run, stages in plan.items() for stage in pending_stages(run, parameters, stages)]
     if not pending:
         return None
+    for config in {tuple(getattr(config, name) for name in OF_DATA): config for config, _ in pending}.values():
+        load_dataset(config)  # refuses images that do not do
     typer.echo(f"{len(pending)} of {sum(map(len, plan.values()))} stages to do; measuring this machine ...")
     device = runs.choose_device(parameters.get("device", DEVICE))
     workers, threads = share_processors(len(plan), workers)

@@ -47,7 +47,8 @@ def qpatch(*arguments: str):
 
 @pytest.fixture
 def unmeasured(monkeypatch):
-    """Whatever is to be done is said to take an hour a stage, without a measurement."""
+    """Whatever is to be done is said to take an hour a stage, without a look at the data or a measurement."""
+    monkeypatch.setattr("qpatch.cli.load_dataset", lambda config: None)
     monkeypatch.setattr("qpatch.runs.estimate", lambda pending, *rest: {(c.run_id, s): 3600.0 for c, s in pending})
 
 
@@ -356,7 +357,16 @@ def test_check_finds_a_flipped_byte(copied, name):
     assert "1 runs checked, 1 problems" in result.output
 
 
-def test_a_failing_cell_exits_with_an_error_names_the_notebook_and_keeps_it(tmp_path, monkeypatch):
+def test_images_that_do_not_do_are_refused_before_anything_is_measured(tmp_path, monkeypatch, results_folder):
+    monkeypatch.setenv("QPATCH_DATA", str(tmp_path / "empty"))
+    result = qpatch(*TINY_RUN)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{tmp_path}/empty/shapes/train-images-idx3-ubyte" in result.stderr
+    assert not results_folder.exists()
+
+
+def test_a_failing_cell_exits_with_an_error_names_the_notebook_and_keeps_it(tmp_path, monkeypatch, unmeasured):
+    """Images that were there when the run began."""
     monkeypatch.setenv("QPATCH_DATA", str(tmp_path / "empty"))
     result = qpatch(*TINY_RUN)
     notebook = RunFolder(TINY).cache / "notebooks" / "train.ipynb"

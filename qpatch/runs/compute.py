@@ -149,7 +149,7 @@ def _inputs(run: RunFolder, stage: Stage) -> dict[str, str]:
             f"{run.run_id}: the {stage.name} stage needs a finished training, which is"
             f" {run.state('train')}: {reason}; {remedy(run, 'train')}"
         )
-    for name in stage.needs:
+    for name in run.lacks(stage.name):
         run.existing(name)
     return {name: run.record("train")["outputs"][name] for name in stage.needs}
 

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from qpatch.files import ResultError
 from qpatch.runs.notebooks import execute_stage, kernel
-from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
 
 
@@ -18,7 +17,7 @@ def possible_stages(run: RunFolder, wanted: Sequence[str]) -> tuple[str, ...]:
     """The wanted stages, less those that need what a published training came without: its whole path."""
     if run.state("train") != "done":
         return tuple(wanted)
-    return tuple(stage for stage in wanted if all(run.file(name).is_file() for name in STAGES[stage].needs))
+    return tuple(stage for stage in wanted if not run.lacks(stage))
 
 
 def pending_stages(run: RunFolder, parameters: dict, wanted: Sequence[str]) -> list[str]:

@@ -103,6 +103,7 @@ class Stage:
     cost: Callable[[RunConfig, dict, Callable[[str, int], float]], float]
     problems: Callable[[RunFolder], Iterable[str]]
     needs: tuple[str, ...] = ()  # the files of the training that it reads
+    instead_of_path: tuple[str, ...] = ()  # of its own files, those that serve where a published run lacks its path
     draws_plane: bool = False  # whether it needs a path that spans one
 
     def values(self, given: dict) -> dict:

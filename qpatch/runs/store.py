@@ -196,6 +196,11 @@ class RunFolder:
             elif name not in CACHED:
                 yield f"no {name}"
 
+    def lacks(self, stage: str) -> list[str]:
+        """The files that a stage needs and does not find here, unless what it left before serves in their place."""
+        missing = [name for name in STAGES[stage].needs if not self.file(name).is_file()]
+        return missing if missing and not (STAGES[stage].instead_of_path and self.state(stage) == "done") else []
+
     def existing(self, name: str) -> Path:
         """Where a file is, which must be there."""
         file = self.file(name)

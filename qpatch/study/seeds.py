@@ -12,6 +12,7 @@ import pandas as pd
 from qpatch.config import RunConfig
 from qpatch.data import load_split
 from qpatch.model.predictions import predict
+from qpatch.runs.plan import confirmatory_runs
 from qpatch.runs.store import RunFolder
 from qpatch.runs.stored import summary
 
@@ -26,9 +27,14 @@ def has_paper_size(config: RunConfig) -> bool:
 def seed_runs(runs: Sequence[RunFolder]) -> list[RunFolder]:
     """The runs that tests over seeds rest on: of one number of epochs, every configuration with two seeds or more.
 
-    Where several schedules have such runs, the one with most of them, and of equals the longer.
+    Where several schedules have such runs, the one with most of them, and of equals the longer. The runs of the plan of
+    analysis judge alone, once all are there, and take no part before.
     """
-    complete = [run for run in runs if has_paper_size(run.config)]
+    planned = {config.run_id for config in confirmatory_runs()}
+    fresh = [run for run in runs if run.run_id in planned]
+    if len(fresh) == len(planned):
+        return fresh
+    complete = [run for run in runs if has_paper_size(run.config) and run.run_id not in planned]
     sizes = Counter(map(_size, complete))
     repeated = [run for run in complete if sizes[_size(run)] > 1]
     schedules = Counter(run.config.epochs for run in repeated)

@@ -346,6 +346,27 @@ def test_landscape_is_the_loss_on_the_trajectorys_plane(trained, shapes):
     assert run_problems(run) == []
 
 
+def test_a_landscape_is_drawn_anew_on_its_own_plane_where_the_path_is_not_published(trained, shapes):
+    """As in a clone: the same points and others of one plane, whose axes are kept in float32."""
+    known = compute_stage("landscape", WILD, "cpu", n_points=4, data=shapes).landscape()
+    trained.file("trajectory.safetensors").unlink()
+    again = compute_stage("landscape", WILD, "cpu", n_points=4, data=shapes, replace=True).landscape()
+    assert np.array_equal(again.trajectory, known.trajectory)
+    assert np.array_equal(again.ratios, known.ratios)
+    assert np.allclose(again.loss, known.loss, rtol=1e-5)
+    finer = compute_stage("landscape", WILD, "cpu", n_points=7, data=shapes, replace=True).landscape()
+    assert np.allclose(finer.loss[::2, ::2], known.loss, rtol=1e-5)  # every other point is one of the four
+    assert trained.state("landscape") == "done"
+
+
+def test_a_landscape_is_refused_where_neither_path_nor_plane_can_be_trusted(trained, shapes):
+    compute_stage("landscape", WILD, "cpu", n_points=3, data=shapes)
+    trained.file("trajectory.safetensors").unlink()
+    flip_byte(trained.file("plane.safetensors"))
+    with pytest.raises(ResultError, match="a run's whole path is not published"):
+        compute_stage("landscape", WILD, "cpu", n_points=4, data=shapes, replace=True)
+
+
 def test_an_interrupted_landscape_goes_on_after_its_finished_rows(trained, shapes, monkeypatch):
     whole = compute_stage("landscape", WILD, "cpu", n_points=4, data=shapes).landscape().loss
     (trained.path / "landscape.json").unlink()

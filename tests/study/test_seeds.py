@@ -46,6 +46,12 @@ def test_runs_are_those_of_the_schedule_with_most_repeated_seeds():
     assert seeds.seed_runs(folders(*paper)) == []
 
 
+def test_runs_of_the_plan_judge_alone_once_all_are_there_and_not_before():
+    known, fresh = folders(*profile_runs("seeds")), folders(*profile_runs("confirm"))
+    assert seeds.seed_runs([*known, *fresh[:-1]]) == known
+    assert seeds.seed_runs([*known, *fresh]) == fresh
+
+
 def test_an_eigenvalue_over_other_images_than_most_is_left_out_and_named_with_its_remedy():
     runs = [store_training(RunConfig(depth=50, seed=seed, epochs=4), [2.0, 1.0, 0.5, 0.25, 0.75]) for seed in (1, 2, 3)]
     for run, parameters in zip(runs, ({"subset": 6000}, {}, {"subset": 6000}), strict=True):

@@ -12,6 +12,7 @@ from qpatch import landscape, model
 from qpatch.runs.stage import CLOSE, EPOCH, SHARE, Outcome, Parameter, Stage, list_of
 
 if TYPE_CHECKING:
+    from qpatch.landscape.planes import Plane
     from qpatch.runs.compute import Work
     from qpatch.runs.store import RunFolder
 
@@ -26,19 +27,31 @@ def compute(work: Work, n_points: int, margin: float) -> Outcome:
     run = work.run
     loss = model.loss_at(work.model(), work.data.train)
     best = run.record("train")["best_epoch"]
-    trajectory = run.trajectory().astype(np.float64)
-    plane = landscape.pca_plane(trajectory, origin=best + 1)
+    plane, mean = _plane(run, best)
     x, y = landscape.grid_axes(plane, n_points, margin)
     grid = work.grid("rows", loss, plane, x, y)
     columns, lines = np.meshgrid(x, y)
     points = pd.DataFrame({"epoch": np.arange(-1, run.config.epochs), "x": plane.trajectory[:, 0]})
-    axes = {"mean": trajectory.mean(axis=0), "components": plane.axes}
+    axes = {"mean": mean, "components": plane.axes}
     files = {
         "landscape.csv": pd.DataFrame({"x": columns.ravel(), "y": lines.ravel(), "loss": grid.ravel()}),
         "trajectory.csv": points.assign(y=plane.trajectory[:, 1]),
         "plane.safetensors": {name: torch.from_numpy(values).float() for name, values in axes.items()},
     }
     return Outcome(files, {"ratios": plane.ratios.tolist(), "best_epoch": best})
+
+
+def _plane(run: RunFolder, best: int) -> tuple[Plane, np.ndarray]:
+    """The path's principal plane and mean; of a run that was published without its path, those that it came with."""
+    if run.file("trajectory.safetensors").is_file():
+        trajectory = run.trajectory().astype(np.float64)
+        return landscape.pca_plane(trajectory, origin=best + 1), trajectory.mean(axis=0)
+    stored = {name: values.double().numpy() for name, values in run.tensors("plane.safetensors").items()}
+    mean, angles = stored["mean"], run.best_parameters()["angles"].double().numpy()
+    axes = landscape.spanned_plane(mean, *stored["components"]).axes  # orthonormal in double precision again
+    known = run.landscape()
+    origin = mean + axes.T @ (axes @ (angles.ravel() - mean))
+    return landscape.Plane(origin, axes, "principal", known.trajectory, known.ratios), mean
 
 
 def _problems(run: RunFolder) -> Iterator[str]:
@@ -82,6 +95,7 @@ STAGE = Stage(
     compute=compute,
     leaves=("landscape.csv", "trajectory.csv", "plane.safetensors"),
     needs=("best.safetensors", "trajectory.safetensors"),
+    instead_of_path=("plane.safetensors", "trajectory.csv"),
     draws_plane=True,
     parameters={
         "n_points": Parameter(20, "of the grid, along each axis", least=2),
