@@ -11,13 +11,30 @@ from matplotlib.figure import Figure
 
 from book.show import plots
 from qpatch.config import size_label
+from qpatch.runs.published import of_run, reference_table
 from qpatch.runs.store import RunFolder
 
 ABSENT = "not stored\nin this copy"
 
 
+def beside_author(run: RunFolder) -> pd.DataFrame:
+    """A run's history from epoch 0, with the author's ``author_test_loss`` and ``author_test_accuracy``.
+
+    These are NaN where the author published no log (3 of the 12 configurations) and for a run that is not the paper's.
+    """
+    published = of_run("epochs", run.config) if run.config.is_paper_run else reference_table("epochs")[:0]
+    log = published[["epoch", "test_loss", "test_accuracy"]].set_index("epoch").add_prefix("author_")
+    return run.history().query("epoch >= 0").merge(log, "left", on="epoch")
+
+
+def leaps(table: pd.DataFrame, factor: float = 3.0) -> pd.DataFrame:
+    """The epochs, in order, after which the test loss is more than ``factor`` times what it was; ``rise`` is that."""
+    rise = table["test_loss"] / table["test_loss"].shift()
+    return table.assign(rise=rise)[rise > factor]
+
+
 def draw_beside_author(ax: Axes, table: pd.DataFrame, best_epoch: int) -> Axes:
-    """Training and test loss after each epoch of `measures.beside_author`, the author's test loss as dots.
+    """Training and test loss after each epoch of `beside_author`, the author's test loss as dots.
 
     Grey bands are the epochs whose learning rate is more than half its largest; the orange line is the best epoch.
     """

@@ -1,4 +1,4 @@
-"""Stored runs looked at more closely: beside the author's log, at equal size, and what their pictures can show."""
+"""Stored runs looked at more closely: at equal size, and what their pictures can show."""
 
 from collections.abc import Sequence
 
@@ -9,26 +9,9 @@ from qpatch.curvature.bound import Flattening, factors
 from qpatch.data import load_dataset, stratified_subset
 from qpatch.landscape.grid import CONTOUR_STEP
 from qpatch.model.perceptron import build_model
-from qpatch.runs.published import of_run, reference_table
 from qpatch.runs.store import RunFolder
 
 NEAR = 0.18  # numbers of parameters within this fraction of one another are drawn together
-
-
-def beside_author(run: RunFolder) -> pd.DataFrame:
-    """A run's history from epoch 0, with the author's ``author_test_loss`` and ``author_test_accuracy``.
-
-    These are NaN where the author published no log (3 of the 12 configurations) and for a run that is not the paper's.
-    """
-    published = of_run("epochs", run.config) if run.config.is_paper_run else reference_table("epochs")[:0]
-    log = published[["epoch", "test_loss", "test_accuracy"]].set_index("epoch").add_prefix("author_")
-    return run.history().query("epoch >= 0").merge(log, "left", on="epoch")
-
-
-def leaps(table: pd.DataFrame, factor: float = 3.0) -> pd.DataFrame:
-    """The epochs, in order, after which the test loss is more than ``factor`` times what it was; ``rise`` is that."""
-    rise = table["test_loss"] / table["test_loss"].shift()
-    return table.assign(rise=rise)[rise > factor]
 
 
 def of_size(table: pd.DataFrame, n_parameters: int, within: float = NEAR) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from book.show import plots
-from book.show.landscapes import draw_plane, draw_profile, draw_surface, path_heights
+from book.show.landscapes import draw_plane, draw_profile, draw_surface, path_heights, viewpoint
 from qpatch.landscape.lines import Profile, line_positions
 from qpatch.landscape.planes import Plane, random_plane
 
@@ -74,3 +74,7 @@ def test_the_legend_names_the_barrier(figure):
     assert len(ax.texts) == 1  # the arrow
     draw_profile(ax, profile([1, 1.0, 1.5], "valley"), in_length=False)
     assert len(ax.texts) == 1
+
+
+def test_a_surface_is_seen_over_its_lowest_corner():
+    assert [viewpoint(field) for field in (LOSS, LOSS[:, ::-1], LOSS[::-1], LOSS[::-1, ::-1])] == [-135, -45, 135, 45]

@@ -112,3 +112,26 @@ def test_a_first_column_of_words_gets_room(first, narrow):
     page = tables.plain(pd.DataFrame({"What": [first], "Value": ["1"]}), text=True).to_html()
     assert ("narrow" in page) == narrow
     assert "narrow" not in tables.plain(pd.DataFrame({"What": [first]})).to_html()
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [(100, 2, "100"), (99.96, 3, "100"), (1234.5, 2, "1,234"), (0.97, 3, "0.970"), (2, 2, "2.0"), (0, 2, "0"), (-3e-5, 1, "-3e-05")],
+)  # fmt: skip
+def test_numbers_keep_their_zeros_and_are_no_powers_of_ten(value, digits, text):
+    assert tables.significant(value, digits) == text
+
+
+def test_what_stands_beside_the_paper_is_ours(table):
+    figure, axes = plt.subplots(1, 2)
+    plots.draw_by_depth(axes[0], table, "lambda_max", published=True)
+    for each in axes:
+        plots.draw_by_depth(each, table, "lambda_max")
+    plots.share_legend(figure)
+    assert [entry.get_text() for entry in figure.legends[0].get_texts()] == ["4 patches (paper)", "4 patches (ours)"]
+    plt.close(figure)
+
+
+def test_long_tables_scroll_by_themselves():
+    few, many = (tables.plain(pd.DataFrame({"a": range(rows)})).to_html() for rows in (tables.LONG, tables.LONG + 1))
+    assert ('"qpatch-table dataframe"' in few) & ('"qpatch-table long dataframe"' in many)

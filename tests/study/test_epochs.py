@@ -11,11 +11,11 @@ import pytest
 from helpers import TINY, store_spectrum, store_training
 
 from book.show import plots
-from book.show.epochs import draw_beside_author, draw_by_size, grid_of_runs
+from book.show.epochs import beside_author, draw_beside_author, draw_by_size, grid_of_runs, leaps
 from book.show.spectra import draw_spectra
 from qpatch.config import RunConfig
 from qpatch.runs.published import reference_table
-from qpatch.study.measures import beside_author, leaps, of_size
+from qpatch.study.measures import of_size
 
 LOSSES = [2.0, 1.0, 0.5, 0.25, 0.75]  # of the initial point and four epochs
 
