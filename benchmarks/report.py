@@ -88,11 +88,13 @@ def machine_text(results: dict) -> Markdown:
         return Markdown(NOT_MEASURED)
     device = f" and one {machine['name']}" if machine["device"] == "cuda" else ""
     minutes = sum(part["seconds"] for part in results["parts"].values()) / 60
+    others = [part["others"] for part in results["parts"].values() if "others" in part]
+    meanwhile = f"; {others_text(max(others))}" if others else ""
     return Markdown(
         f"Measured on {machine['processor']} ({machine['cores']} cores, {machine['memory_gib']} GiB){device},"
         f" {_counted(machine['threads'], 'thread')}, Python {machine['python']},"
-        f" PyTorch {machine['torch']} with {machine['blas']}, Numba {machine['numba']}, in {minutes:.0f} minutes;"
-        f" {others_text(max((part.get('others', 0.0) for part in results['parts'].values()), default=0.0))}."
+        f" PyTorch {machine['torch']} with {machine['blas']}, Numba {machine['numba']}, in {minutes:.0f} minutes"
+        f"{meanwhile}."
     )
 
 
