@@ -50,7 +50,9 @@ def wait_for(what, seconds: float = 300):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("lost", [0, 1], ids=["the first", "the second"])
+@pytest.mark.parametrize(
+    "lost", [pytest.param(0, marks=pytest.mark.slow, id="the first"), pytest.param(1, id="another")]
+)
 def test_a_killed_process_ends_the_run_and_loses_nothing(shapes, lost):
     run = RunFolder(LONG)
     checkpoint = run.cache / "progress-train" / "checkpoint.safetensors"
@@ -69,6 +71,7 @@ def test_a_killed_process_ends_the_run_and_loses_nothing(shapes, lost):
     assert not list(goes_on.cache.glob("*aside*"))  # the checkpoint was taken up
 
 
+@pytest.mark.slow
 def test_a_stopped_run_says_so_once(shapes):
     with started(LONG, "--processes", "2") as process:
         wait_for((RunFolder(LONG).cache / "progress-train" / "checkpoint.safetensors").exists)
