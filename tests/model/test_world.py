@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from qpatch.model.world import ALONE, LostError, World
 from qpatch.runs import together
 from qpatch.runs.compute import train
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the processes are forked, on Linux only")
 SIZES = [2, 3, 4, 6]  # for the four QNNs of `TINY`: two for each, one or two, one, two processes for some
 
 

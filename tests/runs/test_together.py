@@ -1,10 +1,12 @@
 """`qpatch run --processes` as a person has it: a killed process, a world of another size."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import psutil
 import pytest
@@ -18,11 +20,21 @@ from qpatch.runs.together import world_of
 LONG = TINY.replace(epochs=5000)  # minutes
 
 
-def start(config, *options: str) -> subprocess.Popen:
+@contextlib.contextmanager
+def started(config, *options: str) -> Iterator[subprocess.Popen]:
+    """Within it the command runs; nothing of it does afterwards."""
     command = [sys.executable, "-m", "qpatch", "run", "--stage", "train", *config.command_options.split(), *options]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "TQDM_DISABLE": "1"}
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
+    options = {"stdin": subprocess.DEVNULL, "stdout": pipe, "stderr": pipe, "text": True}
+    with subprocess.Popen(command, env=environment, **options) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                for each in psutil.Process(process.pid).children(recursive=True):
+                    each.kill()
+                process.kill()
 
 
 def members(process: subprocess.Popen) -> list[psutil.Process]:
@@ -31,18 +43,20 @@ def members(process: subprocess.Popen) -> list[psutil.Process]:
     return sorted(computing, key=lambda child: int(child.environ()["RANK"]))
 
 
-def wait_for(what, seconds: float = 120):
+def wait_for(what, seconds: float = 300):
     until = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < until
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("lost", [0, 1], ids=["the first", "the second"])
+@pytest.mark.parametrize(
+    "lost", [pytest.param(0, marks=pytest.mark.slow, id="the first"), pytest.param(1, id="another")]
+)
 def test_a_killed_process_ends_the_run_and_loses_nothing(shapes, lost):
     run = RunFolder(LONG)
     checkpoint = run.cache / "progress-train" / "checkpoint.safetensors"
-    with start(LONG, "--processes", "2") as process:
+    with started(LONG, "--processes", "2") as process:
         wait_for(checkpoint.exists)
         pids = [member.pid for member in members(process)]
         os.kill(pids[lost], signal.SIGKILL)
@@ -57,8 +71,9 @@ def test_a_killed_process_ends_the_run_and_loses_nothing(shapes, lost):
     assert not list(goes_on.cache.glob("*aside*"))  # the checkpoint was taken up
 
 
+@pytest.mark.slow
 def test_a_stopped_run_says_so_once(shapes):
-    with start(LONG, "--processes", "2") as process:
+    with started(LONG, "--processes", "2") as process:
         wait_for((RunFolder(LONG).cache / "progress-train" / "checkpoint.safetensors").exists)
         pids = [member.pid for member in members(process)]
         process.terminate()
