@@ -47,7 +47,7 @@ def draw_slices(figure: Figure, run: RunFolder) -> Figure:
     axes = figure.subplots(2, 2, sharex=True, sharey=True)
     for ax, each in zip(axes.flat, slices, strict=True):
         path, curvature = (significant(100 * share, 2) for share in (each.ratios.sum(), each.of_most))
-        held = f"{path} % of the path, {curvature} % of the curvature"
+        held = f"{path} % of the path,\n{curvature} % of the curvature"
         draw_plane(ax, each, each.x, each.y, each.loss, levels, each.best, title=f"{each.name}\n{held}")
         ax.set_aspect("equal")
         ax.label_outer()

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from book.show.tables import COLUMNS, HEADINGS, MISSING, TIMES, formatted, line, plain, worded
+from book.show.tables import COLUMNS, HEADINGS, MISSING, TIMES, formatted, line, plain, significant, worded
 from qpatch.runs.stages import STAGES
 from qpatch.runs.store import RunFolder
 from qpatch.runs.variants import STANDARD, VARIANTS
@@ -73,8 +73,8 @@ def agreement_rows(table: pd.DataFrame) -> Styler:
         "Quantity": lambda row: NAMES[row["quantity"]],
         "Paper": lambda row: _reported(row, "published"),
         "Ours": lambda row: _reported(row, "ours"),
-        "Difference": "{difference:.2g}",
-        "Per cent": "{per_cent:.2g}",
+        "Difference": lambda row: significant(row["difference"], 2),
+        "Per cent": lambda row: MISSING if pd.isna(row["per_cent"]) else significant(row["per_cent"], 2),
         "Units": lambda row: f"{row['units']:,.0f}" if row["units"] <= MANY_UNITS else f"> {MANY_UNITS:,}",
     }
     return worded(table.assign(per_cent=per_cent).to_dict("records"), columns)
@@ -111,7 +111,7 @@ def membership_rows(memberships: Mapping[str, Membership]) -> Styler:
                 "Quantity": NAMES[name],
                 "Paper": show(found.value),
                 "Mean": show(found.mean),
-                "s": f"{found.sd:.2g}",
+                "s": significant(found.sd, 2),
                 "Least, most": f"{show(found.low)}, {show(found.high)}",
                 "Interval": f"{show(found.predicted[0])}, {show(found.predicted[1])}",
                 "Inside?": "yes" if found.plausible else "no",

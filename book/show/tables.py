@@ -65,7 +65,7 @@ def formatted(column: str, value) -> str:
 def significant(value: float, digits: int = 3) -> str:
     """A number to so many significant digits, trailing zeros among them, and never as a power of ten above one."""
     text = f"{value:#.{digits}g}" if value else "0"
-    return f"{value:,.0f}" if "e+" in text else text.rstrip(".")
+    return f"{value:,.0f}" if "e+" in text else text.rstrip(".").replace(".e", "e")
 
 
 # -- any table ----------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "agreement": ["agreement_table", "published_units", "run_partings"],
         "claims": ["CLAIMS", "claims_table", "comparable_sets", "verdicts_table"],
         "kinds": ["Evidence"],
-        "measures": ["beside_author", "curvature_shares", "flattening", "leaps", "of_size", "resolution"],
+        "measures": ["curvature_shares", "flattening", "of_size", "resolution"],
         "replicas": ["ensemble", "ensemble_table", "memberships"],
         "result_tables": ["read_table", "write_tables"],
         "seeds": ["seeds_table"],

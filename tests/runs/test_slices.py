@@ -107,13 +107,14 @@ def test_table_and_figures_show_what_is_stored(run):
     html = tables.slices([run]).to_html()
     assert "Patches" in html
     assert "Qubits" not in html  # all rows share it
-    assert f"{100 * stored[0].ratios.sum():.3g}" in html
-    assert f"{max(line['barrier'] for line in record['lines'].values()):.2g}" in html
+    assert tables.significant(100 * stored[0].ratios.sum()) in html
+    assert tables.significant(max(line["barrier"] for line in record["lines"].values()), 2) in html
     figure = draw_slices(plt.figure(), run)
     titles = [ax.get_title() for ax in figure.axes]
     assert [title.split("\n")[0] for title in titles] == [each.name for each in stored]
     assert all(
-        f"{100 * each.of_most:.2g} % of the curvature" in title for each, title in zip(stored, titles, strict=True)
+        f"{tables.significant(100 * each.of_most, 2)} % of the curvature" in title
+        for each, title in zip(stored, titles, strict=True)
     )
     whole, part = draw_along(plt.figure().subplots(), run).get_lines()
     along = record["along"]

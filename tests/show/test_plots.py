@@ -116,8 +116,11 @@ def test_a_first_column_of_words_gets_room(first, narrow):
 
 @pytest.mark.parametrize(
     ("value", "digits", "text"),
-    [(100, 2, "100"), (99.96, 3, "100"), (1234.5, 2, "1,234"), (0.97, 3, "0.970"), (2, 2, "2.0"), (0, 2, "0"), (-3e-5, 1, "-3e-05")],
-)  # fmt: skip
+    [
+        *[(100, 2, "100"), (99.96, 3, "100"), (1234.5, 2, "1,234"), (0.97, 3, "0.970"), (2, 2, "2.0"), (0, 2, "0")],
+        (-3e-5, 1, "-3e-05"),
+    ],
+)
 def test_numbers_keep_their_zeros_and_are_no_powers_of_ten(value, digits, text):
     assert tables.significant(value, digits) == text
 

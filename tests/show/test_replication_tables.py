@@ -101,7 +101,7 @@ def test_a_membership_is_shown_with_its_interval_and_rank():
     """Sample 10, 12, 14: mean 12, s = 2, and t(2) at 97.5 % is 4.3027, so 12 -+ 4.3027 * 2 * sqrt(4 / 3)."""
     found = {"lambda_max": membership(15.0, np.array([10.0, 12.0, 14.0]))}
     (row,) = replication_tables.membership_rows(found).data.to_dict("records")
-    assert (row["Paper"], row["Mean"], row["s"]) == ("15.00", "12.00", "2")
+    assert (row["Paper"], row["Mean"], row["s"]) == ("15.00", "12.00", "2.0")
     assert (row["Least, most"], row["Interval"]) == ("10.00, 14.00", "2.06, 21.94")
     assert (row["Inside?"], row["Rank"]) == ("yes", "4/4")
     assert float(row["p"]) == pytest.approx(0.5)  # 2 / (n + 1)
