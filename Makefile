@@ -20,7 +20,8 @@ TORCH_INDEX ?=
 export QPATCH_REPOSITORY_URL ?=
 # The branch that they open.
 export QPATCH_REPOSITORY_BRANCH ?= main
-# Public address of the site, https://host/path/, for link previews and the list of its pages; likewise.
+# Public address of the site, https://host/path/, for link previews (which need Chromium) and the list of its pages;
+# likewise.
 export QPATCH_SITE_URL ?=
 # Names of the PDF, the EPUB and the archive that lie beside the pages, for the front page to link; the publishing
 # workflow sets them and puts the files there.

@@ -46,7 +46,8 @@ def setup(app: Sphinx) -> dict:
 def configure(app: Sphinx, config: Config) -> None:
     config.html_math_renderer = "mathjax"
     config.epub_title = config.epub_description = config.html_title
-    config.epub_exclude_files = [f"_static/vendor/LICENSE-{name}.txt" for name in ("popper", "tippy")]
+    licences = [f"_static/vendor/LICENSE-{name}.txt" for name in ("popper", "tippy")]
+    config.epub_exclude_files = ["index.html", *licences]
     config.epub_basename, config.epub_show_urls, config.epub_tocdepth = NAME, "no", 2
 
 

@@ -2,11 +2,13 @@
 
 Every page gets a description. Where the environment names the site's public address, pages also get the tags of Open
 Graph (sphinxext-opengraph), with the figure to remember of a chapter as its picture, and the site a list of its pages
-(sphinx-sitemap): both need whole addresses. A page for addresses that do not exist is written in any case.
+(sphinx-sitemap): both need whole addresses. Previews show no SVG, so Chromium draws the figures as PNG. A page for
+addresses that do not exist is written in any case.
 """
 
 from __future__ import annotations
 
+import base64
 import html
 import os
 import posixpath
@@ -16,12 +18,17 @@ from textwrap import shorten
 from urllib.parse import urljoin, urlsplit
 
 from docutils import nodes
+from playwright.sync_api import Browser, sync_playwright
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
 
+from book.site.browser import launch_chromium
+
 SITE_VARIABLE = "QPATCH_SITE_URL"
 LONGEST = 300  # characters of a description
+PICTURE = {"width": 1200, "height": 630}  # pixels, as those who show previews recommend
+UNTOLD = (nodes.math, nodes.raw)  # in descriptions
 NOT_FOUND = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -46,10 +53,12 @@ and <a href="search.html">the search</a> knows every word.</p>
 
 
 def setup(app: Sphinx) -> dict:
+    app.add_config_value("qpatch_pictures", set(), "")  # names of the figures that pages have as their pictures
     if site_address():
         app.setup_extension("sphinxext.opengraph")
         app.setup_extension("sphinx_sitemap")
         app.connect("config-inited", name_address)
+        app.connect("build-finished", draw_pictures)
     app.connect("html-page-context", describe, priority=400)  # before Open Graph writes its tags
     app.connect("build-finished", write_not_found)
     app.connect("build-finished", clear_away, priority=600)  # after sphinx-tippy
@@ -83,7 +92,9 @@ def describe(app: Sphinx, pagename: str, templatename: str, context: dict, doctr
     told = {"og:description": text}
     if (address := site_address()) and (image := picture(doctree)):
         here = posixpath.join(address, app.builder.get_target_uri(pagename))
-        told |= {"og:image": urljoin(here, image["uri"]), "og:image:alt": image.get("alt", "")}
+        shown = re.sub(r"\.svg$", ".png", image["uri"])
+        told |= {"og:image": urljoin(here, shown), "og:image:alt": image.get("alt", "")}
+        app.config.qpatch_pictures.add(posixpath.basename(image["uri"]))
     context["meta"] = (context["meta"] or {}) | told
 
 
@@ -91,10 +102,8 @@ def description(doctree: nodes.document) -> str:
     """What a page is about: what it says one will learn, else how it begins; at most `LONGEST` characters."""
     boxes = [box for box in doctree.findall(nodes.admonition) if "learn" in box["classes"]]
     for paragraph in (boxes or [doctree])[0].findall(nodes.paragraph):
-        words = "".join(
-            part.astext() for part in paragraph.findall(nodes.Text) if not isinstance(part.parent, nodes.math)
-        )
-        return shorten(words, LONGEST, placeholder=" …")
+        words = [part for part in paragraph.findall(nodes.Text) if not isinstance(part.parent, UNTOLD)]
+        return shorten("".join(words), LONGEST, placeholder=" …")
     return ""
 
 
@@ -107,6 +116,29 @@ def picture(doctree: nodes.document) -> nodes.image | None:
                 if link.get("refid") in images:
                     return images[link["refid"]]
     return next(iter(images.values()), None)
+
+
+def draw_pictures(app: Sphinx, error: Exception | None) -> None:
+    """Put a PNG beside every SVG that is the picture of a page."""
+    folder = Path(app.outdir) / app.builder.imagedir
+    drawings = [folder / name for name in sorted(app.config.qpatch_pictures) if name.endswith(".svg")]
+    if error is None and drawings:
+        with sync_playwright() as playwright:
+            browser = launch_chromium(playwright)
+            for drawing in drawings:
+                draw_picture(browser, drawing, drawing.with_suffix(".png"))
+            browser.close()
+
+
+def draw_picture(browser: Browser, drawing: Path, target: Path) -> None:
+    """Draw an SVG as large as it fits on a white PNG of the size `PICTURE`."""
+    data = base64.b64encode(drawing.read_bytes()).decode()
+    style = f"width: {PICTURE['width'] - 40}px; height: {PICTURE['height'] - 40}px; object-fit: contain"
+    page = browser.new_page(viewport=PICTURE)
+    page.set_content(f'<body style="margin: 20px"><img style="{style}" src="data:image/svg+xml;base64,{data}">')
+    page.evaluate("document.images[0].decode()")
+    page.screenshot(path=target)
+    page.close()
 
 
 def clear_away(app: Sphinx, error: Exception | None) -> None:

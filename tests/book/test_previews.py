@@ -16,7 +16,7 @@ def box(name: str, *children: nodes.Node) -> nodes.admonition:
 
 
 def figure(name: str) -> nodes.figure:
-    return nodes.figure("", nodes.image(uri=f"../../_images/{name}.png", alt=f"a {name}"), ids=[f"fig-{name}"])
+    return nodes.figure("", nodes.image(uri=f"../../_images/{name}.svg", alt=f"a {name}"), ids=[f"fig-{name}"])
 
 
 @pytest.fixture
@@ -24,7 +24,11 @@ def chapter():
     document = new_document("chapter", get_default_settings())
     document += nodes.paragraph(text="How it begins.")
     document += box(
-        "learn", nodes.Text("What one  learns of "), nodes.math(text=r"\lambda"), nodes.Text('"all"\nthis.')
+        "learn",
+        nodes.Text("What one  learns of "),
+        nodes.math(text=r"\lambda"),
+        nodes.Text('"all"\nthis.'),
+        nodes.raw("", "<a>"),
     )
     document += [figure("first"), figure("second")]
     return document
@@ -32,7 +36,8 @@ def chapter():
 
 def described(monkeypatch, document, address: str) -> dict:
     monkeypatch.setenv(previews.SITE_VARIABLE, address)
-    app = SimpleNamespace(builder=SimpleNamespace(get_target_uri=lambda page: f"{page}.html"))
+    builder = SimpleNamespace(get_target_uri=lambda page: f"{page}.html")
+    app = SimpleNamespace(builder=builder, config=SimpleNamespace(qpatch_pictures=set()))
     context = {"metatags": "", "meta": None}
     previews.describe(app, "book/paper/chapter", "page.html", context, document)
     return context
