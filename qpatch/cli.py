@@ -18,6 +18,7 @@ from qpatch import runs, study
 from qpatch.config import ConfigError, RunConfig
 from qpatch.data import load_dataset
 from qpatch.files import ResultError
+from qpatch.idx import DataError
 from qpatch.runs.execution import BusyError, execute_run, pending_stages
 from qpatch.runs.notebooks import NotebookError
 from qpatch.runs.parameters import DEVICE, parse_parameters
@@ -40,9 +41,9 @@ class _Commands(typer.core.TyperGroup):
     def invoke(self, ctx: typer.Context) -> object:
         try:
             return super().invoke(ctx)
-        except (ConfigError, ResultError, NotebookError) as error:
+        except (ConfigError, DataError, ResultError, NotebookError) as error:
             _say(str(error))
-            status = 2 if isinstance(error, ConfigError) else BUSY if isinstance(error, BusyError) else 1
+            status = 2 if isinstance(error, ConfigError | DataError) else BUSY if isinstance(error, BusyError) else 1
             raise typer.Exit(status) from error
         except OSError as error:  # such as a full disk
             _say(f"{error}; see to that, and the same command goes on where it was")
