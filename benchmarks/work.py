@@ -86,6 +86,8 @@ QUICK = Sizes(
     slice_seconds=0.0,
     scaling={},
     memory_depths=(200,),
+    process_numbers=(1, 2),
+    process_repeats=3,
 )
 TINY = Sizes(
     n_qubits=4,

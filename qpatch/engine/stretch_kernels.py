@@ -39,9 +39,11 @@ def _sweep_columns(rotations, phases, ring, start, lanes, out):
         for block in range(depth):
             _multiply_diagonal(tile, diagonals[block], lanes)
             size = len(tile)
-            for qubit in range(0, n_qubits, 2):
+            for qubit in range(0, n_qubits - 1, 2):
                 size //= 4
                 _rotate_pair(tile, size, tangents[block, qubit], tangents[block, qubit + 1])
+            if n_qubits % 2:
+                _rotate_last(tile, size // 2, tangents[block, n_qubits - 1])
         _multiply_diagonal(tile, diagonals[depth], lanes)
         for row in range(dim):
             for lane in range(lanes):
@@ -89,6 +91,15 @@ def _rotate_pair(tile, size, high, low):
             a, b, c, d = run_a[k], run_b[k], run_c[k], run_d[k]
             a, b, c, d = a - high * c, b - high * d, c + high * a, d + high * b
             run_a[k], run_b[k], run_c[k], run_d[k] = a - low * b, b + low * a, c - low * d, d + low * c
+
+
+@compiled
+def _rotate_last(tile, size, tangent):
+    """Rotate the last qubit of an odd number, its bit ``size`` apart."""
+    for first in range(0, len(tile), 2 * size):
+        for k in range(first, first + size):
+            a, b = tile[k], tile[k + size]
+            tile[k], tile[k + size] = a - tangent * b, b + tangent * a
 
 
 @compiled

@@ -16,14 +16,14 @@ def random_angles(batch: int, depth: int, n_qubits: int) -> torch.Tensor:
     return torch.rand(batch, depth, 2, n_qubits, dtype=torch.float64, generator=generator) * 2 * torch.pi
 
 
-@pytest.mark.parametrize(("n_qubits", "depth"), [(2, 1), (2, 3), (4, 1), (4, 3), (6, 2)])
+@pytest.mark.parametrize(("n_qubits", "depth"), [(2, 1), (2, 3), (3, 2), (4, 1), (4, 3), (5, 2), (6, 2)])
 def test_unitaries_are_those_of_the_dense_gates(n_qubits, depth):
     angles = random_angles(2, depth, n_qubits)
     expected = torch.stack([stretch_matrix(member) for member in angles])
     assert torch.allclose(blocks.stretch_unitaries(angles), expected, rtol=0, atol=ATOL)
 
 
-@pytest.mark.parametrize("n_qubits", [2, 4, 6])
+@pytest.mark.parametrize("n_qubits", [2, 3, 4, 5, 6])
 def test_states_are_the_unitaries_first_column(n_qubits):
     angles = random_angles(2, 3, n_qubits)
     expected = torch.stack([stretch_matrix(member)[:, 0] for member in angles])
