@@ -11,7 +11,8 @@ from qpatch.runs.store import results_folder
 
 FOLDER = "archives"  # in the site
 SOURCES, RESULTS = "qpatch-sources.zip", "qpatch-results.zip"
-PASSING = {".git", ".venv", ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints", "__pycache__", "_build", "cache"}
+PASSING = {".git", ".venv", ".venv-cluster", ".snakemake", ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints"}
+PASSING |= {"__pycache__", "_build", "cache"}
 
 
 def write_archives(site: Path, project: Path = PROJECT, results: Path | None = None) -> None:

@@ -13,7 +13,8 @@ def test_sources_and_results_unpack_into_one_folder(tmp_path):
     project, site = tmp_path / "project", tmp_path / "project" / "_build" / "html"
     kept = ["README.md", ".ci/run", "book/reports/report.md", "data/mnist/x.gz"]
     results = ["data/results/a/train.json", "data/results/tables/seeds.csv"]
-    left = [".git/HEAD", ".venv/x", "_build/html/x", "qpatch.egg-info/x", "book/reports/mnist-seed1.ipynb", "a.part"]
+    left = [".git/HEAD", ".venv/x", ".venv-cluster/x", "workflow/.snakemake/x", "_build/html/x", "qpatch.egg-info/x"]
+    left += ["book/reports/mnist-seed1.ipynb", "a.part"]
     for name in [*kept, *results, *left, "data/results/a/cache/big", "qpatch/__pycache__/x.pyc"]:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text(name)
