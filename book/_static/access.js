@@ -1,6 +1,6 @@
 // What scrolls sideways can be reached with the keyboard, and fades where more is hidden; a figure is enlarged by a click.
 (() => {
-  const REGIONS = "figure, .cell_output, .cell_output .text_html, .math, mjx-container[display], .qpatch-runs-frame, "
+  const REGIONS = "figure, .cell_output, .cell_output .text_html, div.math, mjx-container[display], .qpatch-runs-frame, "
     + ".qpatch-frame > div, .pst-scrollable-table-container";
 
   // A part of a pixel is no size.
@@ -12,7 +12,17 @@
   const fade = region => region.classList.toggle("qpatch-more",
     region.tabIndex === 0 && region.scrollLeft + region.clientWidth < region.scrollWidth - 1);
 
+  // A formula within a line scrolls where it is wider than the text, and there alone.
+  function fit(formula) {
+    const room = formula.closest("p, li, td, th, dd, dt, figcaption, div")?.clientWidth;
+    const wide = formula.querySelector("mjx-math")?.getBoundingClientRect().width > room + 2;
+    formula.classList.toggle("qpatch-wide", wide);
+    if (wide) formula.tabIndex = 0;
+    else formula.removeAttribute("tabindex");
+  }
+
   function mark() {
+    document.querySelectorAll(".bd-content span.math").forEach(fit);
     for (const region of document.querySelectorAll(REGIONS)) {
       if (hides(region)) region.tabIndex = 0;
       else if (region.tabIndex === 0) region.removeAttribute("tabindex");
@@ -51,5 +61,6 @@
   const text = document.querySelector("article");
   if (text) new ResizeObserver(mark).observe(text);
   document.addEventListener("scroll", event => event.target.matches?.(REGIONS) && fade(event.target), true);
+  document.fonts.addEventListener("loadingdone", mark);  // letters have another width than those that stood in for them
   addEventListener("load", () => Promise.resolve(window.MathJax?.startup?.promise).then(mark));
 })();

@@ -34,6 +34,7 @@ SETTLE = """async () => {
     image.loading = "eager";
     return image.complete || new Promise(done => { image.onload = image.onerror = done; });
   }));
+  await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));  // fonts are asked for when seen
   await document.fonts.ready;
 }"""
 

@@ -36,7 +36,8 @@ INSPECT = r"""() => {
   const previewed = ["#equation-", "#fig-", "references.html#", "glossary.html#term-"];
   for (const link of all(previewed.map(target => `article a.reference.internal[href*="${target}"]`).join(", ")))
     if (!link._tippy) problems.push(`no preview of ${link.getAttribute("href")}`);
-  if (document.querySelector("article.bd-article h1") && !document.querySelector("meta[name=description][content]"))
+  const written = document.querySelector("article.bd-article h1") && !location.pathname.endsWith("genindex.html");
+  if (written && !document.querySelector("meta[name=description][content]"))
     problems.push("no description for search engines");
   const width = document.documentElement.clientWidth;
   const cut = (element, room) => element.getBoundingClientRect().width > room.getBoundingClientRect().width + 1;
