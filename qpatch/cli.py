@@ -261,9 +261,7 @@ def status(profile: Annotated[str | None, typer.Option(help="Only this profile's
         for stage in (stage for stage, state in states.items() if state == "missing"):
             if folder.record_file(stage).exists():
                 typer.echo(f"  {stage} has a record that cannot be read: {folder.record_file(stage)}")
-    known = {folder.path for folder in folders} | {
-        results_folder() / name for name in ("tables", "workflow", "logs", REPLICAS)
-    }
+    known = {folder.path for folder in folders} | {results_folder() / name for name in NO_RUNS}
     for path in () if profile else sorted(set(results_folder().iterdir()) - known):
         if path.is_dir():
             typer.echo(f"{path.name:45}  no run: none of its records is of a run of this name")
